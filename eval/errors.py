@@ -1,0 +1,34 @@
+"""Errors of measuring that a person can mend, each one sentence saying what, where and what to do.
+
+EvalError
+├── ProbeError      a probe file that is missing or does not follow its schema
+├── StoreError      a store or results file that cannot be read
+├── JudgeError      rows handed to a judge that it cannot read
+└── EngineError     a model that cannot be measured (NaN logits, no tokenizer)
+
+`Cancelled` is no error: somebody pressed Stop.
+"""
+
+
+class EvalError(Exception):
+    """Something a person can mend; its text is one sentence fit for a terminal or a page."""
+
+
+class ProbeError(EvalError):
+    """A probe file is missing or does not follow its schema; the text names file and line."""
+
+
+class StoreError(EvalError):
+    """A store or results file cannot be read by this version."""
+
+
+class JudgeError(EvalError):
+    """Rows handed to a judge lack a field or name an unknown judge."""
+
+
+class EngineError(EvalError):
+    """A model gives nothing that can be measured."""
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
+    """The work was stopped at a batch boundary because the caller asked for it."""
