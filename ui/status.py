@@ -1,0 +1,143 @@
+"""What the service tells the page: how far it is, what is measured, what two models replied. Plain data, no torch."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from eval.types import Measurement, Verdict
+from merging import Recipe
+from merging.registry import Method
+
+Phase = Literal["preparing", "loading", "ready", "failed"]
+Message = dict[str, str]
+LANDMARKS = {
+    "zoo:base": "base",
+    "zoo:general": "general 0 %",
+    "zoo:mix-15": "mix 15 %",
+    "zoo:safety": "safety 100 %",
+}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far the models are.
+
+    Attributes:
+        phase: "ready" once a merge can run; "failed" ends the start, and `text` then says what to do.
+        fraction: Share of the phase that is done, in [0, 1].
+        text: One line for the page.
+        device: Where merges run, e.g. "CPU, 2 threads".
+        family: The checkpoints served, e.g. "Gemma 3 270M family".
+        queue: Callers that wait for the device now.
+    """
+
+    phase: Phase
+    fraction: float = 0.0
+    text: str = ""
+    device: str = ""
+    family: str = ""
+    queue: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured recipe on the chart.
+
+    Attributes:
+        id: The recipe's digest.
+        landmark: Name of the fixed point it is ("base", "mix 15 %", …), or None for a merge.
+        on_frontier: Whether no other point of its chart beats it.
+    """
+
+    id: str
+    recipe: Recipe
+    measurement: Measurement
+    origin: Literal["shipped", "local"]
+    landmark: str | None = None
+    on_frontier: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One pane's answer so far.
+
+    Attributes:
+        text: Everything said until now.
+        done: Whether the model has finished (or was stopped).
+        verdict: The judge's label of the finished answer; None until then.
+        plain: The checkpoint has no chat template, so the plain fallback was used.
+    """
+
+    text: str = ""
+    done: bool = False
+    verdict: Verdict | None = None
+    plain: bool = False
+
+
+class Applied(Protocol):
+    """What a merge reports: `merging.live.Applied`, named here so that the page needs no torch."""
+
+    seconds: float
+    reused: bool
+    notes: tuple[str, ...]
+
+
+class Service(Protocol):
+    """What a callback may ask of the device, the runner and the store. `ui.service.DeviceService` is the real one."""
+
+    def status(self) -> Status:
+        """How far the models are, and how many wait."""
+        ...
+
+    def checkpoints(self) -> list[str]:
+        """Names offered in the pickers."""
+        ...
+
+    def methods(self) -> tuple[Method, ...]:
+        """Every merge method with its knobs."""
+        ...
+
+    def report(self, recipe: Recipe) -> str:
+        """Whether the recipe's checkpoints can be merged, in words; raises MergeError with the reason when not."""
+        ...
+
+    def apply(self, recipe: Recipe) -> Any:
+        """Merge in the explore slot and say how long it took (an `Applied`). Raises MergeError."""
+        ...
+
+    def probe(
+        self,
+        recipe: Recipe,
+        *,
+        probe: str = "quick",
+        progress: Callable[[int, int, str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Measurement:
+        """Measure a recipe, or return what is stored. Raises MergeError, EvalError, Cancelled."""
+        ...
+
+    def points(self, probe: str = "quick") -> list[Point]:
+        """Every measured recipe of one chart."""
+        ...
+
+    def measured(self, recipe: Recipe, probe: str = "quick") -> Measurement | None:
+        """What is stored of a recipe, without running anything."""
+        ...
+
+    def chat_pair(
+        self,
+        left: Recipe,
+        right: Recipe,
+        left_messages: Sequence[Message],
+        right_messages: Sequence[Message],
+        *,
+        max_new_tokens: int = 96,
+        seed: int = 0,
+        temperature: float = 0.0,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[tuple[Reply, Reply]]:
+        """Both answers as they grow, token by token in turn, same seed and decoding; the last pair carries verdicts.
+
+        Messages are {"role": "user" | "assistant", "content": text}, the newest request last in both lists.
+        """
+        ...
