@@ -1,0 +1,1 @@
+"""One merge method a file."""
