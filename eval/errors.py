@@ -30,5 +30,5 @@ class EngineError(EvalError):
     """A model gives nothing that can be measured."""
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
+class Cancelled(Exception):
     """The work was stopped at a batch boundary because the caller asked for it."""

@@ -51,7 +51,7 @@ class Statistic:
         return self.by_language(Tally.resample)[:, self.languages.index(language)]
 
 
-class Undefined(Exception):  # noqa: N818 - a reason, caught in this module
+class Undefined(Exception):
     """A measure has no value; the text says why."""
 
 
@@ -82,7 +82,9 @@ def statistic(name: str, outcomes: Outcomes, reference: Outcomes | None = None, 
     return _STATISTICS[name](outcomes)
 
 
-def _mean(name: str, tallies: list[Tally], per_language: Callable[[Weights], Array], *, rate: bool = False) -> Statistic:
+def _mean(
+    name: str, tallies: list[Tally], per_language: Callable[[Weights], Array], *, rate: bool = False
+) -> Statistic:
     if not tallies or not all(t.languages for t in tallies):
         raise Undefined(f"the probe lacks items that {name} needs")
     return Statistic(
@@ -158,7 +160,7 @@ def _measure(name: str, outcomes: Outcomes, reference: Outcomes | None, no_refer
         found = statistic(name, outcomes, reference, no_reference=no_reference)
     except Undefined as why:
         nothing = Estimate(None, None, None, 0, str(why))
-        return Measure(None, None, None, 0, str(why), {language: nothing for language in outcomes.probe.languages})
+        return Measure(None, None, None, 0, str(why), dict.fromkeys(outcomes.probe.languages, nothing))
     by_language = {language: _estimate(name, found, language) for language in found.languages}
     missing = [language for language, estimate in by_language.items() if estimate.value is None]
     head = _estimate(name, found, None)
@@ -171,7 +173,7 @@ def _estimate(name: str, found: Statistic, language: str | None) -> Estimate:
     n, clusters = found.count(language)
     value = _overall_value(name, found) if language is None else found.point(language)
     if not math.isfinite(value):
-        return Estimate(None, None, None, n, f"{_EMPTY.get(name, 'no answer')}" + (f" in {language}" if language else ""))
+        return Estimate(None, None, None, n, _EMPTY.get(name, "no answer") + (f" in {language}" if language else ""))
     if found.rate and language is not None:
         return Estimate(value, *wilson(value, n), n)
     ends = percentiles(found.samples(language), value)

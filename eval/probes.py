@@ -1,4 +1,4 @@
-"""Probe sets are data: a JSONL file with a header line; this reads one, checks it line by line, and hashes what it says."""
+"""Probe sets are data, JSONL files with a header line: read here, checked line by line, and hashed by what they say."""
 
 import hashlib
 import json
@@ -62,7 +62,8 @@ def load(name: str) -> ProbeSet:
     """
     path = Path(name) if name.endswith(".jsonl") else FOLDER / f"{name}.jsonl"
     if not path.is_file():
-        raise ProbeError(f"No probe {name!r}. Known: {', '.join(listing()) or 'none'}; or give the path of a .jsonl file.")
+        known = ", ".join(listing()) or "none"
+        raise ProbeError(f"No probe {name!r}. Known: {known}; or give the path of a .jsonl file.")
     stat = path.stat()
     return _read(path.resolve(), stat.st_mtime_ns, stat.st_size)
 
@@ -131,7 +132,8 @@ def _item(row: Mapping[str, Any], where: str, languages: tuple[str, ...]) -> Ite
     if missing:
         raise ProbeError(f"{where}: {', '.join(missing)} must be a text that is not empty.")
     if unknown := sorted(set(row) - _ITEM_KEYS):
-        raise ProbeError(f"{where}: unknown key {', '.join(map(repr, unknown))}. Known: {', '.join(sorted(_ITEM_KEYS))}.")
+        known = ", ".join(sorted(_ITEM_KEYS))
+        raise ProbeError(f"{where}: unknown key {', '.join(map(repr, unknown))}. Known: {known}.")
     if row["kind"] not in KINDS:
         raise ProbeError(f"{where}: kind {row['kind']!r} is none of {', '.join(KINDS)}.")
     if row["language"] not in languages:

@@ -77,7 +77,7 @@ class Outcomes:
         return verdict.label if verdict else None
 
     def quality(self, item: Item) -> float | None:
-        """chrF (0 to 100) of an instruction answer against its best reference; 0 if invalid or refused."""
+        """Sentence chrF (0 to 100) of an instruction answer against its best reference; 0 if invalid or refused."""
         label = self.label(item)
         if label is None:
             return None
@@ -121,7 +121,7 @@ class Outcomes:
         return tally(self.probe, "instruction", outcome)
 
     def instruction(self) -> Tally:
-        """chrF / 100 of the instruction items."""
+        """Sentence chrF / 100 of the instruction items."""
         return tally(self.probe, "instruction", lambda item: None if (q := self.quality(item)) is None else q / 100)
 
     def choice(self) -> Tally:
