@@ -2,7 +2,8 @@
 
 Where the merge's own path (the same recipe at other settings of its slider, down to its two endpoints) was measured on
 both sides of the mix's harm, the path is followed to that harm and the two general scores are compared: an answer at
-equal harm. Otherwise there is no such point, and the answer is the two paired differences as they are. Nothing is ever extrapolated.
+equal harm. Otherwise there is no such point, and the answer is the two paired differences as they are. Nothing is
+extrapolated.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,296 @@
+"""Text and likelihoods from a live model: batched, greedy, cancellable, one forward pass a turn.
+
+Between two passes nothing here depends on the model's weights but the key-value cache of the running batch, so the
+weights may be changed and changed back between turns.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from eval.batching import batches, log_probabilities, pad, sample
+from eval.chat import ChatFormat, Message
+from eval.errors import Cancelled, EngineError
+
+Turn = Callable[[], AbstractContextManager[Any]]
+Cancel = Callable[[], bool] | None
+Progress = Callable[[int, int], None] | None
+
+COMPACT_SHARE = 8
+"""Finished rows leave the cache once they are an eighth of it: the copy is then cheaper than computing them."""
+CHOICES_PER_BATCH = 24
+BITS_TOKENS_PER_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One answer."""
+
+    text: str
+    tokens: int
+    """Tokens made, end of turn not counted."""
+    truncated: bool
+    """True if the token limit ended it."""
+
+
+class Engine:
+    """Answers prompts with a causal language model; one object serves one model and is not for two threads at once."""
+
+    def __init__(self, model: Any, tokenizer: Any, *, threads: int | None = None, turn: Turn = nullcontext) -> None:
+        """Wrap a model.
+
+        Args:
+            model: Any Hugging Face causal language model; its weights may change between turns.
+            tokenizer: Its tokenizer.
+            threads: CPU threads torch may use, for the whole process; None leaves them alone.
+            turn: Gives a context that is entered around every forward pass.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.model = model
+        self.chat = ChatFormat(tokenizer, _end_ids(model))
+        self._turn = turn
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the tokenizer has a chat template; otherwise prompts are "User: ...", "Assistant:"."""
+        return self.chat.has_template
+
+    def decoding(self, *, max_new_tokens: int = 32, batch_size: int = 96) -> str:
+        """The part of a measurement's identity that says how text is made; bf16 text depends on all of it."""
+        form = "template" if self.has_template else "plain"
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return f"greedy-{max_new_tokens}/batch-{batch_size}/by-length/compact-{COMPACT_SHARE}/{form}/{dtype}"
+
+    def environment(self) -> Mapping[str, str]:
+        """Device, threads and torch version: facts that may move a rounding, but name no other measurement."""
+        where = str(self.model.device.type)
+        chip = (
+            torch.cuda.get_device_name(self.model.device)
+            if where == "cuda"
+            else torch.backends.cpu.get_cpu_capability()
+        )
+        return {"device": where, "chip": chip, "threads": str(torch.get_num_threads()), "torch": torch.__version__}
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int = 32,
+        batch_size: int = 96,
+        cancelled: Cancel = None,
+        progress: Progress = None,
+    ) -> list[Generation]:
+        """Greedy answers to user messages, in the order of the prompts.
+
+        Raises:
+            Cancelled: `cancelled()` was true at a step.
+            EngineError: The model gives NaN.
+        """
+        found: dict[int, Generation] = {}
+        for batch in self.generate_batches(
+            prompts, max_new_tokens=max_new_tokens, batch_size=batch_size, cancelled=cancelled
+        ):
+            found.update(batch)
+            if progress:
+                progress(len(found), len(prompts))
+        return [found[i] for i in range(len(prompts))]
+
+    def generate_batches(
+        self, prompts: Sequence[str], *, max_new_tokens: int = 32, batch_size: int = 96, cancelled: Cancel = None
+    ) -> Iterator[dict[int, Generation]]:
+        """The same, batch by batch as each is done: position of the prompt -> answer.
+
+        Prompts are sorted by length, so that the composition of each batch follows from the prompts alone.
+        """
+        encoded = [self.chat.encode(prompt) for prompt in prompts]
+        for rows in batches(encoded, batch_size):
+            made = self._greedy([encoded[i] for i in rows], max_new_tokens, cancelled)
+            yield {i: self._finish(ids, max_new_tokens) for i, ids in zip(rows, made, strict=True)}
+
+    def score_options(
+        self,
+        prompts: Sequence[str],
+        options: Sequence[Sequence[str]],
+        *,
+        cancelled: Cancel = None,
+        progress: Progress = None,
+    ) -> list[tuple[float, ...]]:
+        """Log-probability per UTF-8 byte of each option as the answer to its prompt (nats / byte).
+
+        A prompt is read once, whatever the number of its options.
+
+        Raises:
+            Cancelled: `cancelled()` was true between batches.
+            EngineError: The model gives NaN.
+        """
+        encoded = [self.chat.encode(prompt) for prompt in prompts]
+        found: dict[int, tuple[float, ...]] = {}
+        for rows in batches(encoded, CHOICES_PER_BATCH):
+            _check(cancelled)
+            asked = [options[i] for i in rows]
+            for i, texts, totals in zip(
+                rows, asked, self._score([encoded[i] for i in rows], asked, cancelled), strict=True
+            ):
+                found[i] = tuple(total / len(text.encode()) for text, total in zip(texts, totals, strict=True))
+            if progress:
+                progress(len(found), len(prompts))
+        return [found[i] for i in range(len(prompts))]
+
+    def stream(
+        self,
+        conversation: str | Sequence[Message],
+        *,
+        max_new_tokens: int = 128,
+        seed: int = 0,
+        temperature: float = 0.0,
+        cancelled: Cancel = None,
+    ) -> Iterator[str]:
+        """One answer as it grows; each text yielded holds all that came before.
+
+        Args:
+            conversation: A user's message, or messages with roles.
+            max_new_tokens: Length limit.
+            seed: Of the sampling; without effect at temperature 0.
+            temperature: 0 is greedy.
+            cancelled: Asked before every token; if true, the stream simply ends.
+        """
+        noise = torch.Generator().manual_seed(seed)
+        cache, ids = self._cache(), self.chat.encode(conversation)
+        feed, made, shown = torch.tensor([ids], device=self.model.device), [], ""
+        for _ in range(max_new_tokens):
+            if cancelled and cancelled():
+                return
+            logits = self._forward(feed, cache, torch.ones(1, len(ids) + len(made)))[:, -1]
+            token = sample(logits, temperature, noise)
+            if token in self.chat.end_ids:
+                break
+            made.append(token)
+            feed = torch.tensor([[token]], device=self.model.device)
+            text = self.chat.decode(made)
+            if text != shown and not text.endswith("�"):  # half a character waits for its other bytes
+                shown = text
+                yield text
+
+    def bits_per_byte(self, texts: Sequence[str], *, cancelled: Cancel = None) -> list[float]:
+        """Bits the model needs per UTF-8 byte of each text; lower is better.
+
+        The first token is predicted from the beginning-of-sequence token, or from the end token where there is none.
+
+        Raises:
+            Cancelled: `cancelled()` was true between batches.
+            EngineError: The model gives NaN, or its tokenizer has neither token.
+        """
+        encoded = [self._from_start(text) for text in texts]
+        longest = max((len(ids) for ids in encoded), default=1)
+        found: dict[int, float] = {}
+        for rows in batches(encoded, max(1, BITS_TOKENS_PER_BATCH // longest)):
+            _check(cancelled)
+            ids, mask = pad([encoded[i] for i in rows], self.chat.pad_id, left=False)
+            logits = self._forward(ids.to(self.model.device), None, mask, keep=0)
+            picked = log_probabilities(logits[:, :-1], ids[:, 1:])
+            nats = -(picked * mask[:, 1:]).sum(dim=1)
+            for i, total in zip(rows, nats.tolist(), strict=True):
+                found[i] = total / math.log(2) / len(texts[i].encode())
+        return [found[i] for i in range(len(texts))]
+
+    def _from_start(self, text: str) -> list[int]:
+        tokenizer = self.chat.tokenizer
+        first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        if first is None:
+            raise EngineError("The tokenizer has neither a beginning nor an end token to predict a first token from.")
+        ids = tokenizer(text, add_special_tokens=False).input_ids
+        return ids if ids[:1] == [first] else [first, *ids]
+
+    def _cache(self) -> DynamicCache:
+        return DynamicCache(config=self.model.config)
+
+    def _forward(self, ids: Tensor, cache: DynamicCache | None, mask: Tensor, *, keep: int = 1) -> Tensor:
+        """One turn: logits of the last `keep` positions (0: of all), [rows, positions, vocabulary].
+
+        Args:
+            ids: New tokens, [rows, new].
+            cache: Keys and values of what came before, extended in place; None for a pass on its own.
+            mask: 1 for real tokens, over the cache and the new ones, [rows, old + new].
+            keep: Positions whose logits are wanted.
+        """
+        mask = mask.to(device=self.model.device, dtype=torch.long)
+        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        with self._turn(), torch.inference_mode():
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                logits_to_keep=keep,
+            ).logits
+        if not torch.isfinite(logits[:, -1].amax(dim=-1)).all():
+            raise EngineError("The model gives NaN or infinite logits: this merge cannot be measured.")
+        return logits
+
+    def _greedy(self, encoded: Sequence[list[int]], max_new_tokens: int, cancelled: Cancel) -> list[list[int]]:
+        """Token ids of each answer, end token excluded; finished rows leave the batch as it goes."""
+        device = self.model.device
+        made: list[list[int]] = [[] for _ in encoded]
+        ids, mask = pad(encoded, self.chat.pad_id, left=True)
+        cache, feed = self._cache(), ids.to(device)
+        rows, running = list(range(len(encoded))), [True] * len(encoded)  # rows of the batch -> answers
+        for _ in range(max_new_tokens):
+            _check(cancelled)
+            chosen = self._forward(feed, cache, mask)[:, -1].argmax(dim=-1)
+            for at, token in enumerate(chosen.tolist()):
+                running[at] = running[at] and token not in self.chat.end_ids
+                if running[at]:
+                    made[rows[at]].append(token)
+            if not any(running):
+                break
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            feed = chosen[:, None]
+            if (len(rows) - sum(running)) * COMPACT_SHARE >= len(rows):
+                left = torch.tensor([at for at, going in enumerate(running) if going])
+                cache.batch_select_indices(left.to(device))
+                mask, feed = mask[left], feed[left.to(device)]
+                rows, running = [rows[at] for at in left.tolist()], [True] * len(left)
+        return made
+
+    def _finish(self, ids: list[int], max_new_tokens: int) -> Generation:
+        return Generation(self.chat.decode(ids), len(ids), truncated=len(ids) == max_new_tokens)
+
+    def _score(
+        self, encoded: Sequence[list[int]], options: Sequence[Sequence[str]], cancelled: Cancel
+    ) -> list[list[float]]:
+        """Summed log-probability of every option of every prompt in one batch."""
+        device = self.model.device
+        ids, mask = pad(encoded, self.chat.pad_id, left=True)
+        cache = self._cache()
+        first = self._forward(ids.to(device), cache, mask)[:, -1:]
+        _check(cancelled)
+        owner = torch.tensor([row for row, texts in enumerate(options) for _ in texts])
+        tails = [self.chat.continuation(text) for texts in options for text in texts]
+        target, real = pad(tails, self.chat.pad_id, left=False)
+        logits = first[owner.to(device)]
+        total = log_probabilities(logits, target[:, :1])[:, 0] * real[:, 0]
+        if target.shape[1] > 1:
+            cache.batch_select_indices(owner.to(device))
+            both = torch.cat([mask[owner], real[:, :-1]], dim=1)
+            rest = self._forward(target[:, :-1].to(device), cache, both, keep=0)
+            total = total + (log_probabilities(rest, target[:, 1:]) * real[:, 1:]).sum(dim=1)
+        flat = iter(total.tolist())
+        return [[next(flat) for _ in texts] for texts in options]
+
+
+def _end_ids(model: Any) -> list[int]:
+    found = [getattr(getattr(model, name, None), "eos_token_id", None) for name in ("generation_config", "config")]
+    return [i for ids in found if ids is not None for i in (ids if isinstance(ids, list) else [ids])]
+
+
+def _check(cancelled: Cancel) -> None:
+    if cancelled and cancelled():
+        raise Cancelled
