@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from merging.pool import Pool
 
 __all__ = ["Applied", "LiveModel", "Pool", "Recipe", "merge_to_folder"]
-_ROOMS = {"Applied": "merging.live", "LiveModel": "merging.live", "Pool": "merging.pool", "merge_to_folder": "merging.offline"}
+_ROOMS = {
+    "Applied": "merging.live",
+    "LiveModel": "merging.live",
+    "Pool": "merging.pool",
+    "merge_to_folder": "merging.offline",
+}
 
 
 def __getattr__(name: str) -> object:

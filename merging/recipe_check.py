@@ -40,7 +40,9 @@ def _slice(recipe: "Recipe", piece: "Slice", index: int) -> None:
     method = registry.get(recipe.method)
     base, models = recipe.roles(piece)
     if base is None and method.needs_base:
-        raise RecipeError(f"{place} does not list the base_model {recipe.base_model!r}: add it, with as many layers as the others.")
+        raise RecipeError(
+            f"{place} does not list the base_model {recipe.base_model!r}: add it, with as many layers as the others."
+        )
     least, most = COUNTS[method.inputs]
     if len(models) < least or (most is not None and len(models) > most):
         wanted = "exactly two models, base_model one of them" if method.inputs == "two" else f"{least} or more models"
@@ -69,7 +71,9 @@ def _ranges(piece: "Slice", place: str, *, whole: bool) -> None:
             continue
         first, end = source.layer_range
         if not 0 <= first < end:
-            raise RecipeError(f"{place}[{number}].layer_range is [{first}, {end}]: it must be [first, one after the last], first >= 0.")
+            raise RecipeError(
+                f"{place}[{number}].layer_range is [{first}, {end}]: it must be [first, one after the last], first >= 0."
+            )
         sizes.add(end - first)
     if len(sizes) > 1:
         raise RecipeError(f"{place} take {sorted(sizes)} layers: every source of a slice needs the same number.")
@@ -99,4 +103,6 @@ def _weights(recipe: "Recipe", piece: "Slice", place: str) -> None:
     normalize = recipe.setting("normalize", piece, None)
     plain = all(len(s) == 1 and len(s[0].value) == 1 and s[0].filter is None for s in [*settings, normalize])
     if plain and normalize[0].value[0] and abs(math.fsum(s[0].value[0] for s in settings)) < 1e-12:
-        raise RecipeError(f"The weights in {place} sum to 0, and normalize divides by their sum: change one, or set normalize: false.")
+        raise RecipeError(
+            f"The weights in {place} sum to 0, and normalize divides by their sum: change one, or set normalize: false."
+        )

@@ -14,7 +14,18 @@ from merging.schedule import Entry, Scalar, Setting
 
 LARGEST = 256 * 1024  # characters of YAML; the longest recipes met in the wild have a few thousand
 MOST = 1024  # items of any list
-TOP = ("merge_method", "models", "slices", "base_model", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer", "seed")
+TOP = (
+    "merge_method",
+    "models",
+    "slices",
+    "base_model",
+    "parameters",
+    "dtype",
+    "out_dtype",
+    "tokenizer_source",
+    "tokenizer",
+    "seed",
+)
 LATER = {
     "modules": "merging the modules of multi-modal models",
     "chat_template": "setting a chat template",
@@ -78,7 +89,9 @@ def parse(text: str) -> Recipe:
     except (RecursionError, ValueError) as error:
         raise RecipeError(f"The recipe is not readable YAML: {error}.") from error
     if not isinstance(tree, dict):
-        raise RecipeError("The recipe is not readable: at its top level it must hold keys such as `merge_method: slerp`.")
+        raise RecipeError(
+            "The recipe is not readable: at its top level it must hold keys such as `merge_method: slerp`."
+        )
     return parse_mapping(tree)
 
 
@@ -136,7 +149,11 @@ def _slice(given: Any, place: str, method: registry.Method) -> Slice:
         spot = f"{place}.sources[{index}]"
         _keys(_mapping(one, spot), ("model", "layer_range", "parameters"), spot)
         ends = one.get("layer_range")
-        if not isinstance(ends, list) or len(ends) != 2 or any(isinstance(e, bool) or not isinstance(e, int) for e in ends):
+        if (
+            not isinstance(ends, list)
+            or len(ends) != 2
+            or any(isinstance(e, bool) or not isinstance(e, int) for e in ends)
+        ):
             raise RecipeError(f"{spot}.layer_range is {ends!r}: it must be [first, one after the last].")
         sources.append(_source(one, spot, method, (ends[0], ends[1])))
     return Slice(tuple(sources), _parameters(given.get("parameters") or {}, f"{place}.parameters", method))
@@ -195,7 +212,9 @@ def _scalar(given: Any, place: str, kind: str | None) -> Scalar:
     except (ValueError, OverflowError):
         number = None
     if number is None:
-        raise RecipeError(f"{place} is {given!r}: it must be a number{', or true or false' if kind != 'number' else ''}.")
+        raise RecipeError(
+            f"{place} is {given!r}: it must be a number{', or true or false' if kind != 'number' else ''}."
+        )
     if not math.isfinite(number):
         raise RecipeError(f"{place} is {given!r}: it must be a finite number.")
     return number
@@ -215,9 +234,13 @@ def _tokenizer(tree: Mapping[str, Any]) -> str | None:
 def _keys(given: Mapping[str, Any], known: tuple[str, ...], place: str, later: Mapping[str, str] | None = None) -> None:
     for key in given:
         if later and key in later:
-            raise RecipeError(f"{key!r} in {place} is a mergekit key this version cannot do yet ({later[key]}): take it out.")
+            raise RecipeError(
+                f"{key!r} in {place} is a mergekit key this version cannot do yet ({later[key]}): take it out."
+            )
         if key not in known:
-            raise RecipeError(f"Unknown key {key!r} in {place}.{did_you_mean(str(key), known)} Known: {', '.join(known)}.")
+            raise RecipeError(
+                f"Unknown key {key!r} in {place}.{did_you_mean(str(key), known)} Known: {', '.join(known)}."
+            )
 
 
 def _mapping(given: Any, place: str) -> Mapping[str, Any]:
@@ -261,7 +284,11 @@ def emit(recipe: Recipe) -> str:
         parameters["seed"] = recipe.seed
     if parameters:
         tree["parameters"] = parameters
-    for key, value in (("dtype", recipe.dtype), ("out_dtype", recipe.out_dtype), ("tokenizer_source", recipe.tokenizer)):
+    for key, value in (
+        ("dtype", recipe.dtype),
+        ("out_dtype", recipe.out_dtype),
+        ("tokenizer_source", recipe.tokenizer),
+    ):
         if value:
             tree[key] = value
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
@@ -293,4 +320,6 @@ def _emit_setting(setting: Setting) -> Any:
 
     if len(setting) == 1 and setting[0].filter is None:
         return anchors(setting[0])
-    return [{"filter": e.filter, "value": anchors(e)} if e.filter is not None else {"value": anchors(e)} for e in setting]
+    return [
+        {"filter": e.filter, "value": anchors(e)} if e.filter is not None else {"value": anchors(e)} for e in setting
+    ]

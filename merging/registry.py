@@ -12,7 +12,28 @@ from merging.errors import RecipeError, did_you_mean
 Inputs = Literal["two", "models", "base+models", "two+base?"]
 # Everything mergekit 0.1.5 reads under `parameters`. A recipe may carry one that its method does not use; that is told, not refused.
 MERGEKIT_PARAMETERS = frozenset(
-    ["t", "weight", "density", "normalize", "lambda", "rescale", "int8_mask", "epsilon", "gamma", "nuslerp_flatten", "nuslerp_row_wise", "normalize_weights", "eps", "max_iter", "tol", "filter_wise", "select_topk", "r", "alpha", "scale"]
+    [
+        "t",
+        "weight",
+        "density",
+        "normalize",
+        "lambda",
+        "rescale",
+        "int8_mask",
+        "epsilon",
+        "gamma",
+        "nuslerp_flatten",
+        "nuslerp_row_wise",
+        "normalize_weights",
+        "eps",
+        "max_iter",
+        "tol",
+        "filter_wise",
+        "select_topk",
+        "r",
+        "alpha",
+        "scale",
+    ]
 )
 
 
@@ -59,12 +80,14 @@ class Steps:
             the method's note (SLERP: whether the tensor took the spherical branch).
         each: False: one group of all models, `choices` has one element. True: one group per model, each beside the base, so that
             moving one model's density redoes that model only.
+        check: `(values)`; raises RecipeError where the values of one tensor cannot be computed with. Run before any weight is touched.
     """
 
     prepare: Callable[..., Any]
     select: Callable[..., Any]
     combine: Callable[..., bool | None]
     each: bool = False
+    check: Callable[[Mapping[str, Any]], object] | None = None
 
 
 @dataclass(frozen=True)

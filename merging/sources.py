@@ -50,6 +50,12 @@ class Operand:
             return self.store.stored(self.stored_key)
         return self.store.stages.get(("value", self.key), self._added)
 
+    def touch(self) -> None:
+        """Read what is stored, so that a bad file is found now."""
+        self.store.stored(self.stored_key)
+        for part in self.low_rank:
+            self.store.stages.get(("finite", part.key), part.check)
+
     def _added(self) -> "Tensor":
         stored = self.store.stored(self.stored_key)
         return _sum_parts(self.low_rank, self.store.device).add_(stored).view(stored.shape)
@@ -82,6 +88,10 @@ class Aligned:
     key: Hashable
     store: Store
     build: "Builder"
+
+    def touch(self) -> None:
+        """Read what is stored, so that a bad file is found now."""
+        self.value()
 
     def value(self) -> "Tensor":
         """The float32 tensor. Not to be written to."""

@@ -4,12 +4,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+LEAST = 256  # bytes counted for anything, so that the memo cannot hold more and more small things
+
 
 class Stages:
     """Least-recently-used memo. What does not fit is simply computed again.
 
     Attributes:
-        budget: Most bytes kept, counted by the `nbytes` of the values (a value without `nbytes` counts as nothing).
+        budget: Most bytes kept, counted by the `nbytes` of the values (256 for a value without).
         used: Bytes kept now.
     """
 
@@ -24,7 +26,7 @@ class Stages:
             self._kept.move_to_end(key)
             return self._kept[key][0]
         value = build()
-        size = int(getattr(value, "nbytes", 0))
+        size = max(int(getattr(value, "nbytes", 0)), LEAST)
         if size <= self.budget:
             self._kept[key] = (value, size)
             self.used += size

@@ -161,7 +161,9 @@ def _elect(pieces: Sequence["Tensor"], weights: Sequence[float], normalize: bool
 
     length = pieces[0].numel()
     total, sign, share, part = (scratch(index, length) for index in (1, 2, 3, 0))
-    weighted = [torch.mul(p, w, out=scratch(4 + i, length)) for i, (p, w) in enumerate(zip(pieces, weights, strict=True))]
+    weighted = [
+        torch.mul(p, w, out=scratch(4 + i, length)) for i, (p, w) in enumerate(zip(pieces, weights, strict=True))
+    ]
     sign.copy_(weighted[0])
     for one in weighted[1:]:
         sign.add_(one)

@@ -44,7 +44,9 @@ def select(memo: Delta, values: Mapping[str, Any]) -> Trimmed:
     random=True,
     steps=Steps(delta, select, combine, each=True),
     weight=Knob(0.0, 1.0, 0.5, per_model=True, help="Pull of this model, in the vote on signs and in the sum."),
-    density=Knob(0.0, 1.0, 0.5, per_model=True, absent=1.0, stage="select", help="Share of the changes kept, picked at random."),
+    density=Knob(
+        0.0, 1.0, 0.5, per_model=True, absent=1.0, stage="select", help="Share of the changes kept, picked at random."
+    ),
     lambda_=Knob(0.0, 2.0, 1.0, absent=1.0, help="Factor of the merged change; 0 is the base."),
     normalize=Knob.switch(False, help="Divide by the sum of the weights that agree."),
     rescale=Knob.switch(True, stage="select", help="Scale what is left back to the change's total size (L1 norm)."),

@@ -32,7 +32,9 @@ def coefficients(weights: Sequence[float], *, normalize: bool) -> list[float]:
     """
     total = math.fsum(weights) if normalize else 1.0
     if abs(total) < 1e-12:
-        raise RecipeError("The weights sum to 0, and normalize divides by their sum: change one, or set normalize: false.")
+        raise RecipeError(
+            "The weights sum to 0, and normalize divides by their sum: change one, or set normalize: false."
+        )
     return [weight / total for weight in weights]
 
 
@@ -57,8 +59,14 @@ def combine(base: None, choices: Sequence["Group"], values: Mapping[str, Any], o
     summary="The plain weighted average: the first thing to try, and the yardstick for everything else.",
     formula="Σ wᵢ·xᵢ / Σ wᵢ",
     inputs="models",
-    steps=Steps(prepare, select, combine),
-    weight=Knob(0.0, 1.0, 0.5, per_model=True, help="Share of this model; with normalize on, only the ratio of the weights matters."),
+    steps=Steps(prepare, select, combine, check=lambda v: coefficients(v["weight"], normalize=v["normalize"])),
+    weight=Knob(
+        0.0,
+        1.0,
+        0.5,
+        per_model=True,
+        help="Share of this model; with normalize on, only the ratio of the weights matters.",
+    ),
     normalize=Knob.switch(True, help="Divide by the sum of the weights."),
 )
 def linear(models: Sequence["Tensor"], *, weight: Sequence[float], normalize: bool = True) -> "Tensor":

@@ -127,7 +127,9 @@ def combine(base: Any, choices: Sequence[Arc], values: Mapping[str, Any], out: "
     return radians != 0.0 and first is not None and second is not None
 
 
-def _combine_vectors(base: "Tensor | None", first: "Tensor", second: "Tensor", factors: "tuple[Tensor, Tensor]", out: "Tensor") -> None:
+def _combine_vectors(
+    base: "Tensor | None", first: "Tensor", second: "Tensor", factors: "tuple[Tensor, Tensor]", out: "Tensor"
+) -> None:
     merged = (first.float() * factors[0]).add_(second.float() * factors[1])
     out.copy_(merged if base is None else base.float().add(merged))
 
@@ -147,8 +149,12 @@ def note(off_line: int, total: int) -> str:
     steps=Steps(prepare, select, combine),
     note=note,
     weight=Knob(0.0, 1.0, 0.5, per_model=True, help="Only the ratio of the two matters: t is the second one's share."),
-    nuslerp_flatten=Knob.switch(True, stage="select", help="One angle for the whole tensor; off: one for each of its vectors."),
-    nuslerp_row_wise=Knob.switch(False, stage="select", help="With flatten off: vectors along the first dimension, not the last."),
+    nuslerp_flatten=Knob.switch(
+        True, stage="select", help="One angle for the whole tensor; off: one for each of its vectors."
+    ),
+    nuslerp_row_wise=Knob.switch(
+        False, stage="select", help="With flatten off: vectors along the first dimension, not the last."
+    ),
 )
 def nuslerp(
     first: "Tensor",

@@ -51,7 +51,9 @@ def combine(
     inputs="base+models",
     steps=Steps(ordered_delta, select, combine, each=True),
     weight=Knob(0.0, 1.0, 0.5, per_model=True, help="Pull of this model, in the vote on signs and in the average."),
-    density=Knob(0.0, 1.0, 0.5, per_model=True, absent=1.0, stage="select", help="Share of the changes kept, the largest first."),
+    density=Knob(
+        0.0, 1.0, 0.5, per_model=True, absent=1.0, stage="select", help="Share of the changes kept, the largest first."
+    ),
     lambda_=Knob(0.0, 2.0, 1.0, absent=1.0, help="Factor of the merged change; 0 is the base."),
     normalize=Knob.switch(True, help="Divide by the sum of the weights that agree."),
     rescale=Knob.switch(False, stage="select", help="Scale a trimmed change back to its total size (L1 norm)."),
@@ -95,6 +97,10 @@ def ties(
         trimmed.append(match_l1_(change, l1) if rescale and part < 1 else change)
     out = base.float().clone().contiguous()
     elect_and_merge(
-        base.float(), trimmed, {"weight": weight, "lambda": lambda_, "normalize": normalize}, out, Scratch(str(base.device))
+        base.float(),
+        trimmed,
+        {"weight": weight, "lambda": lambda_, "normalize": normalize},
+        out,
+        Scratch(str(base.device)),
     )
     return out

@@ -1,0 +1,69 @@
+"""What a tensor's name says: which layer it belongs to, whether it comes before or after the layers. Needs no torch."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_LAYER = re.compile(r"^(?P<stack>(?:.*\.)?(?:layers|h|blocks|block|layer))\.(?P<number>\d+)\.(?P<rest>.+)$")
+_BEFORE = re.compile(r"(?:^|\.)(?:embed_tokens|wte|wpe|embed_in|word_embeddings\w*|tok_embeddings|embed_positions)\.")
+_INPUT = re.compile(r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings)\.weight$")
+_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_layer)\.(?:weight|bias)$")
+COUNT_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+# Buffers some old files carry; a model computes them again, so they are neither merged nor written.
+BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias", "position_ids")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layer's tensor: the stack's name, the layer's number in it, the rest of the name."""
+
+    stack: str
+    number: int
+    rest: str
+
+    def at(self, number: int) -> str:
+        """The name of the same tensor in another layer."""
+        return f"{self.stack}.{number}.{self.rest}"
+
+
+def place(name: str) -> Place | None:
+    """Where a tensor's name puts it, None outside the layers."""
+    found = _LAYER.match(name)
+    return Place(found["stack"], int(found["number"]), found["rest"]) if found else None
+
+
+def is_buffer(name: str) -> bool:
+    """Whether the name is that of a buffer that models compute by themselves."""
+    return name.endswith(BUFFERS)
+
+
+def is_before_layers(name: str) -> bool:
+    """Whether a tensor outside the layers belongs to the embeddings; the others (final norm, head) come after the layers."""
+    return bool(_BEFORE.search(name))
+
+
+def is_vocabulary(name: str) -> bool:
+    """Whether the rows of the tensor are the tokens of the vocabulary."""
+    return bool(_INPUT.search(name) or _HEAD.search(name))
+
+
+def is_head(name: str) -> bool:
+    """Whether it is the weight of the output head."""
+    return bool(_HEAD.search(name)) and name.endswith(".weight")
+
+
+def input_embedding(names: Iterable[str]) -> str | None:
+    """The name of the input embedding among `names`."""
+    return next((name for name in names if _INPUT.search(name)), None)
+
+
+def layer_count(names: Iterable[str]) -> int:
+    """Layers of the longest stack."""
+    return max((found.number + 1 for name in names if (found := place(name))), default=0)
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that speaks of the language model."""
+    inner = config.get("text_config")
+    return inner if isinstance(inner, Mapping) else config
