@@ -5,9 +5,8 @@ weights may be changed and changed back between turns.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from transformers import DynamicCache
 from eval.batching import batches, log_probabilities, pad, sample
 from eval.chat import ChatFormat, Message
 from eval.errors import Cancelled, EngineError
+from eval.types import Generation
 
 Turn = Callable[[], AbstractContextManager[Any]]
 Cancel = Callable[[], bool] | None
@@ -26,17 +26,6 @@ COMPACT_SHARE = 8
 """Finished rows leave the cache once they are an eighth of it: the copy is then cheaper than computing them."""
 CHOICES_PER_BATCH = 24
 BITS_TOKENS_PER_BATCH = 1024
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One answer."""
-
-    text: str
-    tokens: int
-    """Tokens made, end of turn not counted."""
-    truncated: bool
-    """True if the token limit ended it."""
 
 
 class Engine:
@@ -55,7 +44,7 @@ class Engine:
             torch.set_num_threads(threads)
         self.model = model
         self.chat = ChatFormat(tokenizer, _end_ids(model))
-        self._turn = turn
+        self.turn = turn
 
     @property
     def has_template(self) -> bool:
@@ -103,14 +92,23 @@ class Engine:
         return [found[i] for i in range(len(prompts))]
 
     def generate_batches(
-        self, prompts: Sequence[str], *, max_new_tokens: int = 32, batch_size: int = 96, cancelled: Cancel = None
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int = 32,
+        batch_size: int = 96,
+        cancelled: Cancel = None,
+        done: Collection[int] = (),
     ) -> Iterator[dict[int, Generation]]:
         """The same, batch by batch as each is done: position of the prompt -> answer.
 
-        Prompts are sorted by length, so that the composition of each batch follows from the prompts alone.
+        Prompts are sorted by length, so the composition of each batch follows from the prompts alone. A batch whose
+        positions are all in `done` is passed over; the others are what they would have been without it.
         """
         encoded = [self.chat.encode(prompt) for prompt in prompts]
         for rows in batches(encoded, batch_size):
+            if set(rows) <= set(done):
+                continue
             made = self._greedy([encoded[i] for i in rows], max_new_tokens, cancelled)
             yield {i: self._finish(ids, max_new_tokens) for i, ids in zip(rows, made, strict=True)}
 
@@ -222,7 +220,7 @@ class Engine:
         """
         mask = mask.to(device=self.model.device, dtype=torch.long)
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        with self._turn(), torch.inference_mode():
+        with self.turn(), torch.inference_mode():
             logits = self.model(
                 input_ids=ids,
                 attention_mask=mask,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -211,6 +211,17 @@ class Judge(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Generation:
+    """One answer of a generator."""
+
+    text: str
+    tokens: int
+    """Tokens made, end of turn not counted."""
+    truncated: bool
+    """True if the token limit ended it."""
+
+
 class Generator(Protocol):
     """What the runner needs of an engine; tests hand in a fake one."""
 
@@ -220,4 +231,27 @@ class Generator(Protocol):
 
     def environment(self) -> Mapping[str, str]:
         """Device, threads, torch version."""
+        ...
+
+    def generate_batches(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        batch_size: int,
+        cancelled: Callable[[], bool] | None,
+        done: Collection[int],
+    ) -> Iterator[dict[int, Generation]]:
+        """Answers batch by batch, position -> answer; batches whose positions are all in `done` are passed over."""
+        ...
+
+    def score_options(
+        self,
+        prompts: Sequence[str],
+        options: Sequence[Sequence[str]],
+        *,
+        cancelled: Callable[[], bool] | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> list[tuple[float, ...]]:
+        """Log-probability per byte of every option of every prompt."""
         ...

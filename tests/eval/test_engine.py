@@ -170,7 +170,7 @@ def test_weights_may_change_in_place_between_turns() -> None:
             ours.data.copy_(wanted)
 
     want = engine.generate(PROMPTS, max_new_tokens=10)
-    engine._turn = turn
+    engine.turn = turn
     assert engine.generate(PROMPTS, max_new_tokens=10) == want
 
 
