@@ -1,11 +1,13 @@
 """The page: header, tabs, footer; how it is built and how it is launched."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ui.components.frontier import serve_plotly
 from ui.components.header import header
+from ui.session import Session
 from ui.status import Service
 from ui.tabs import TABS
 from ui.theme import HEAD, css, theme
@@ -13,23 +15,16 @@ from ui.theme import HEAD, css, theme
 TITLE = "Merge Frontier"
 FOOTER = """
 <footer class="mf-footer">
-  <span>Some probe items ask for harmful things, mildly worded. Harm here means <em>not refused</em>, not how bad an answer is.</span>
-  <span>Gemma is provided under and subject to the <a href="https://ai.google.dev/gemma/terms" rel="noreferrer" target="_blank">Gemma Terms of Use</a>.</span>
+  <span>Some probe items ask for harmful things, mildly worded.
+    Harm here means <em>not refused</em>, not how bad an answer is.</span>
+  <span>Gemma is provided under and subject to the
+    <a href="https://ai.google.dev/gemma/terms" rel="noreferrer" target="_blank">Gemma Terms of Use</a>.</span>
 </footer>
 """
-# The app cannot say that it is gone; the page notices by itself, and says so until it is back.
-_WATCH = """
-const note = element.querySelector('.mf-offline-note');
-async function look() {
-  let there = navigator.onLine;
-  try { if (there) there = (await fetch((window.gradio_config?.root ?? '') + '/theme.css', { method: 'HEAD', cache: 'no-store' })).status < 500; } catch { there = false; }
-  note.hidden = there;
-}
-window.addEventListener('offline', look);
-window.addEventListener('online', look);
-setInterval(look, 10000);
+_WATCH = Path(__file__).parent / "components" / "watch.js"
+_OFFLINE = """
+<p class="mf-offline-note" role="status" hidden>The app does not answer. What you see stays as it is.</p>
 """
-_OFFLINE = '<p class="mf-offline-note" role="status" hidden>The app does not answer. What you see stays; it goes on when the connection is back.</p>'
 BUSY, CALM = 1.0, 4.0
 """Seconds between two looks at the status while something is going on, and otherwise."""
 
@@ -41,11 +36,12 @@ def build(service: Service) -> gr.Blocks:
         status = gr.HTML(
             lambda: header(service.status()), elem_id="mf-status", elem_classes="mf-quiet", apply_default_css=False
         )
-        gr.HTML(_OFFLINE, elem_id="mf-offline", js_on_load=_WATCH, apply_default_css=False)
+        gr.HTML(_OFFLINE, elem_id="mf-offline", js_on_load=_WATCH.read_text(encoding="utf-8"), apply_default_css=False)
+        session = gr.State(Session())
         with gr.Tabs(elem_id="mf-tabs"):
             for name, tab in TABS:
                 with gr.Tab(name):
-                    tab(service)
+                    tab(service, session)
         gr.HTML(FOOTER, elem_id="mf-footer", apply_default_css=False)
         timer = gr.Timer(BUSY)
         timer.tick(

@@ -97,10 +97,9 @@ def star(guess: Guess | None, measured: Point | None, axes: Axes, *, label: str)
     if guess is None or not {axes.x, axes.y} <= guess.values.keys():
         return None
     x, y = guess.values[axes.x], guess.values[axes.y]
-    hover = (
-        f"<b>{escape(label)}</b><br>a guess between {escape(guess.between)}<br>{axes.x.replace('_', '-')} ≈ {figure(x.value)}"
-        f"<br>{axes.y.replace('_', '-')} ≈ {figure(y.value)}<br>Probe measures it"
-    )
+    lines = [f"<b>{escape(label)}</b>", f"a guess between {escape(guess.between)}"]
+    lines += [f"{BY_KEY[key].label} ≈ {figure(found.value)}" for key, found in ((axes.x, x), (axes.y, y))]
+    hover = "<br>".join([*lines, "Probe measures it"])
     return {
         "x": x.value, "y": y.value, "rx": x.half_width, "ry": y.half_width, "measured": False,
         "label": "your merge (preview)", "hover": hover, "id": "", "hint": "",

@@ -90,14 +90,15 @@ def _answered(found: Answer) -> Sentence:
         needed = found.general.items_needed
         hint = f" (about {needed} items would)" if needed and found.general.word == "cannot tell" else ""
         return (
-            ("At equal harm, this merge is ", ""), (_amount(found.general), "amount"), (f" general against {found.against}: ", ""),
-            (found.general.word, _kind(found.general)), (hint, "hint"),
+            ("At equal harm, this merge is ", ""), (_amount(found.general), "amount"),
+            (f" general against {found.against}: ", ""), (found.general.word, _kind(found.general)), (hint, "hint"),
         )  # fmt: skip
     if found.harm is None:
         return _plain(str(found))
     return (
-        (f"Against {found.against}: harm ", ""), (_amount(found.harm), "amount"), (" ", ""), (found.harm.word, _kind(found.harm)),
-        (", general ", ""), (_amount(found.general), "amount"), (" ", ""), (found.general.word, _kind(found.general)),
+        (f"Against {found.against}: harm ", ""), (_amount(found.harm), "amount"), (" ", ""),
+        (found.harm.word, _kind(found.harm)), (", general ", ""), (_amount(found.general), "amount"), (" ", ""),
+        (found.general.word, _kind(found.general)),
         (". Trace for an answer at equal harm.", "hint"),
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import gradio as gr
 from gradio import themes
 
 _HERE = Path(__file__).parent

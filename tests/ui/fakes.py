@@ -41,7 +41,7 @@ class Merged:
 
 
 def traits(recipe: Recipe) -> tuple[float, float, float, float]:
-    """Made-up behaviour of a merge: between its models, a little above the straight line, worse for the crude methods."""
+    """Made-up behaviour of a merge: between its models, a little above the straight line, or below."""
     session = Session.from_recipe(recipe)
     models = [name for name in session.models if name in TRAITS]
     if recipe.method == "slerp":
@@ -121,7 +121,7 @@ def measurement(recipe_yaml: str, origin: str = "local") -> Measurement:
 
 def shipped() -> list[Recipe]:
     """The landmarks and a small sweep."""
-    pair = {"models": ["zoo:general", "zoo:safety"]}
+    pair: dict[str, Any] = {"models": ["zoo:general", "zoo:safety"]}
     recipes = [Recipe.single(name) for name in LANDMARKS]
     recipes += [
         Recipe.build("slerp", base_model="zoo:general", parameters={"t": t}, **pair) for t in (0.2, 0.4, 0.6, 0.8)

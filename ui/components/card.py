@@ -12,6 +12,7 @@ def card(method: Method) -> str:
         for name, knob in method.knobs.items()
     )
     return (
-        f'<div class="mf-card"><p><b>{escape(method.title)}.</b> {escape(method.summary)}</p><p><code>{escape(method.formula)}</code></p>'
+        f'<div class="mf-card"><p><b>{escape(method.title)}.</b> {escape(method.summary)}</p>'
+        f"<p><code>{escape(method.formula)}</code></p>"
         f'<dl>{knobs}</dl><p><a href="{escape(method.paper)}" target="_blank" rel="noreferrer">Paper</a></p></div>'
     )

@@ -1,7 +1,7 @@
 """The recipe's widgets: method buttons, pickers, and one fixed pool of sliders, dressed for whatever the method needs.
 
-A pool, because widgets that are made anew lose their values: a slider is shown, named and bounded by the method's knobs,
-and hidden when they are fewer. A new merge method needs no change here.
+A pool, because widgets that are made anew lose their values: a slider is shown, named and bounded by the
+method's knobs, and hidden when they are fewer. A new merge method needs no change here.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Dial:
-    """One visible slider: a knob, and whose it is (None: the merge's, SHARED: every model's, else the model's position)."""
+    """A visible slider: a knob, and whose it is (None: the merge's, SHARED: every model's, else a model's position)."""
 
     knob: str
     model: int | None = None
@@ -48,7 +48,7 @@ class Controls:
 
 
 def dials(method: Method, count: int) -> list[Dial]:
-    """The sliders of a method with `count` models: at most DIALS, the last per-model knobs shared where there are more."""
+    """The sliders of a method with `count` models: at most DIALS; the last per-model knobs are shared to get there."""
     numbers = [(name, knob) for name, knob in method.knobs.items() if knob.kind == "number"]
     shared: list[str] = []
     for name, _ in reversed([pair for pair in numbers if pair[1].per_model]):

@@ -12,18 +12,21 @@ def figures(measurement: Measurement | None, guess: Guess | None) -> str:
     """Five cards: measured figures with intervals, guesses marked as such, or dashes where nothing is known."""
     state = "measured" if measurement is not None else "preview" if guess is not None else "unknown"
     cards = "".join(f'<div class="mf-figure">{_card(shown, measurement, guess)}</div>' for shown in SHOWN)
-    return f'<div class="mf-figures mf-{state}" role="group" aria-label="Figures of the loaded merge, {state}">{cards}</div>'
+    label = f"Figures of the loaded merge, {state}"
+    return f'<div class="mf-figures mf-{state}" role="group" aria-label="{label}">{cards}</div>'
 
 
 def _card(shown: Shown, measurement: Measurement | None, guess: Guess | None) -> str:
-    name = f'<span class="mf-name">{shown.label} <i aria-label="{shown.better} is better" role="img">{shown.arrow}</i></span>'
+    arrow = f'<i aria-label="{shown.better} is better" role="img">{shown.arrow}</i>'
+    name = f'<span class="mf-name">{shown.label} {arrow}</span>'
     if measurement is not None:
         return _measured(shown, measurement) + name
     spread = guess.values.get(shown.key) if guess is not None else None
     if spread is None:
         return '<span class="mf-value"><b>–</b><small>not measured</small></span>' + name
     bounds = interval(max(0.0, spread.value - spread.half_width), min(1.0, spread.value + spread.half_width))
-    return f'<span class="mf-value" title="A guess between measured neighbours"><b>≈ {figure(spread.value)}</b><small>{bounds}</small></span>{name}'
+    value = f"<b>≈ {figure(spread.value)}</b><small>{bounds}</small>"
+    return f'<span class="mf-value" title="A guess between measured neighbours">{value}</span>{name}'
 
 
 def _measured(shown: Shown, measurement: Measurement) -> str:
@@ -36,7 +39,7 @@ def _measured(shown: Shown, measurement: Measurement) -> str:
 
 
 def answer(parts: Sequence[tuple[str, str]]) -> str:
-    """The page's one sentence, from (words, kind) pairs: "better", "worse" and "amount" stand out, "hint" stands back."""
+    """The page's one sentence, from (words, kind) pairs: "better", "worse" and "amount" stand out, "hint" not."""
     tags = {"": "{}", "hint": "<small>{}</small>"}
     markup = "".join(
         tags.get(kind, f'<strong class="mf-{kind}">{{}}</strong>').format(escape(words)) for words, kind in parts

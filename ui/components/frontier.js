@@ -83,7 +83,7 @@ function traces(value, star) {
   if (value.path.length > 1) {
     result.push({
       mode: 'lines', type: 'scatter', hoverinfo: 'skip', x: value.path.map((p) => p[0]), y: value.path.map((p) => p[1]),
-      line: { shape: 'spline', smoothing: 0.6, color: token('--mf-text-soft'), width: 1.6, dash: 'dot' },
+      line: { color: token('--mf-text-soft'), width: 1.6, dash: 'dot' },
     });
   }
   for (const method of value.methods) {
@@ -122,6 +122,13 @@ function labels(value, star, ranges) {
   for (const p of value.points.filter((p) => p.bars)) {
     taken.push({ l: px(p.xlo ?? p.x), r: px(p.xhi ?? p.x), t: py(p.y) - 1, b: py(p.y) + 1, weight: 1 });
     taken.push({ l: px(p.x) - 1, r: px(p.x) + 1, t: py(p.yhi ?? p.y), b: py(p.ylo ?? p.y), weight: 1 });
+  }
+  const line = value.frontier.map(([x, y]) => [px(x), py(y)]);
+  for (let i = 1; i < line.length; i++) {
+    const [[x0, y0], [x1, y1]] = [line[i - 1], line[i]];
+    const [level, upright] = value.shape === 'hv' ? [y0, x1] : [y1, x0];
+    taken.push({ l: Math.min(x0, x1), r: Math.max(x0, x1), t: level - 2, b: level + 2, weight: 2 });
+    taken.push({ l: upright - 2, r: upright + 2, t: Math.min(y0, y1), b: Math.max(y0, y1), weight: 2 });
   }
   if (star) taken.push({ l: px(star.x) - 11, r: px(star.x) + 11, t: py(star.y) - 11, b: py(star.y) + 11, weight: 3 });
   const overlap = (a, b) => Math.max(0, Math.min(a.r, b.r) - Math.max(a.l, b.l)) * Math.max(0, Math.min(a.b, b.b) - Math.max(a.t, b.t)) * (b.weight ?? 4);

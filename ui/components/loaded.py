@@ -15,11 +15,9 @@ element.addEventListener('click', (event) => {
 DIGITS = 6
 
 
-class Loaded(gr.HTML):
-    """The recipe chip and its notes. Event `choose` carries the `choice` of a pressed alternative (from the client)."""
-
-    def __init__(self, value: str = "", **kwargs: Any) -> None:
-        super().__init__(value=value, js_on_load=_JS, apply_default_css=False, **kwargs)
+def chip(**kwargs: Any) -> gr.HTML:
+    """The widget of the recipe chip. Event `choose` carries the `choice` of a pressed alternative (from the client)."""
+    return gr.HTML("", js_on_load=_JS, apply_default_css=False, **kwargs)
 
 
 def loaded(
@@ -41,7 +39,8 @@ def loaded(
         alternatives: (choice, title) of recipes one click away.
         problem: One calm sentence when it could not be merged or measured.
     """
-    chip = f'<code class="mf-chip" title="{escape(digest)}">{escape(label)} · {escape(digest[:DIGITS])}</code>'
+    words = " · ".join(part for part in (label, digest[:DIGITS]) if part)
+    chip = f'<code class="mf-chip" title="{escape(digest)}">{escape(words)}</code>'
     buttons = " ".join(
         f'<button type="button" data-choice="{escape(key)}">{escape(title)}</button>' for key, title in alternatives
     )
@@ -49,14 +48,20 @@ def loaded(
     if notes or buttons:
         lines.append(f'<p class="mf-note">{escape(" ".join(notes))} {buttons}</p>')
     if problem:
-        lines.append(f'<p class="mf-problem">{escape(problem)}</p>')
+        lines.append(trouble(problem))
     return f'<div class="mf-loaded" aria-live="polite">{"".join(lines)}</div>'
+
+
+def trouble(text: str) -> str:
+    """Markup of one calm sentence that says what went wrong and what to do."""
+    return f'<p class="mf-problem">{escape(text)}</p>'
 
 
 def progress(done: float, text: str) -> str:
     """Markup of a running probe: a bar and one line of text; `done` is a fraction in [0, 1]."""
     share = round(100 * min(1.0, max(0.0, done)))
     return (
-        f'<div class="mf-progress"><div class="mf-bar" role="progressbar" aria-label="Probe" aria-valuemin="0" aria-valuemax="100" '
+        '<div class="mf-progress"><div class="mf-bar" role="progressbar" aria-label="Probe" '
+        f'aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{share}"><i style="width:{share}%"></i></div><p>{escape(text)}</p></div>'
     )

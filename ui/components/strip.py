@@ -19,18 +19,24 @@ def strip(rows: Mapping[str, Mapping[str, Paired]], *, against: str) -> str:
     codes = languages({code for row in rows.values() for code in row})
     heads = "".join(f'<span class="mf-measure">{BY_KEY[key].label} {BY_KEY[key].arrow}</span>' for key in rows)
     groups = "".join(
-        f'<div class="mf-language" role="group" aria-label="{LANGUAGES.get(code, code)}"><b title="{LANGUAGES.get(code, code)}">{code}</b>'
+        f'<div class="mf-language" role="group" aria-label="{_name(code)}"><b title="{_name(code)}">{escape(code)}</b>'
         + "".join(_cell(key, row.get(code)) for key, row in rows.items())
         + "</div>"
         for code in codes
     )
     title = f'<span class="mf-who"><b>Who pays</b> against the {escape(against)}</span>'
-    return f'<section class="mf-strip" aria-label="Who pays"><div class="mf-language mf-heads">{title}{heads}</div>{groups}</section>'
+    first = f'<div class="mf-language mf-heads">{title}{heads}</div>'
+    return f'<section class="mf-strip" aria-label="Who pays">{first}{groups}</section>'
 
 
 def waiting(text: str) -> str:
     """The strip before there is anything to compare."""
-    return f'<section class="mf-strip mf-strip-empty" aria-label="Who pays"><p><b>Who pays</b> {escape(text)}</p></section>'
+    said = f"<p><b>Who pays</b> {escape(text)}</p>"
+    return f'<section class="mf-strip mf-strip-empty" aria-label="Who pays">{said}</section>'
+
+
+def _name(code: str) -> str:
+    return escape(LANGUAGES.get(code, code))
 
 
 def _cell(key: str, found: Paired | None) -> str:
@@ -41,7 +47,8 @@ def _cell(key: str, found: Paired | None) -> str:
     title = f"{BY_KEY[key].label} {signed(found.difference)} {bounds}: {found.word}"
     return (
         f'<span class="mf-cell mf-{kind}" title="{title}">{_glyph(found, kind)}'
-        f'<span class="mf-number">{signed(found.difference)}</span><span class="mf-sr">{bounds} {found.word}</span></span>'
+        f'<span class="mf-number">{signed(found.difference)}</span>'
+        f'<span class="mf-sr">{bounds} {found.word}</span></span>'
     )
 
 
@@ -52,9 +59,11 @@ def _glyph(found: Paired, kind: str) -> str:
         return WIDTH / 2 + max(-1.0, min(1.0, (value or 0.0) / REACH)) * (WIDTH / 2 - 5)
 
     middle = HEIGHT / 2
-    dot = f'<circle cx="{at(found.difference):.1f}" cy="{middle}" r="4" class="mf-dotmark{"" if kind == "same" else " mf-sure"}"/>'
+    sure = "" if kind == "same" else " mf-sure"
+    dot = f'<circle cx="{at(found.difference):.1f}" cy="{middle}" r="4" class="mf-dotmark{sure}"/>'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" aria-hidden="true">'
         f'<line x1="{WIDTH / 2}" x2="{WIDTH / 2}" y1="0" y2="{HEIGHT}" class="mf-zero"/>'
-        f'<line x1="{at(found.low):.1f}" x2="{at(found.high):.1f}" y1="{middle}" y2="{middle}" class="mf-span"/>{dot}</svg>'
+        f'<line x1="{at(found.low):.1f}" x2="{at(found.high):.1f}" y1="{middle}" y2="{middle}" class="mf-span"/>'
+        f"{dot}</svg>"
     )

@@ -1,8 +1,14 @@
-"""The tabs of the page: one file and one line each. A tab is `build(service)`, called inside its own `gr.Tab`."""
+"""The tabs of the page: one file and one line each.
+
+A tab is `build(service, session)`, called inside its own `gr.Tab` with the state that all tabs share:
+what the visitor chose.
+"""
 
 from collections.abc import Callable
-from typing import Any
 
+import gradio as gr
+
+from ui.status import Service
 from ui.tabs import explore
 
-TABS: tuple[tuple[str, Callable[[Any], None]], ...] = (("Explore", explore.build),)
+TABS: tuple[tuple[str, Callable[[Service, gr.State], None]], ...] = (("Explore", explore.build),)

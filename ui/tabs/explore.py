@@ -7,27 +7,35 @@ from gradio.context import Context
 
 from ui.components import controls as parts
 from ui.components.controls import Controls
-from ui.components.frontier import Frontier
-from ui.components.loaded import Loaded
-from ui.explore import Explore, Screen, View
+from ui.components.frontier import frontier
+from ui.components.loaded import chip
+from ui.explore import Explore
+from ui.plots import Axes
+from ui.screen import Screen
 from ui.session import Session
 from ui.status import Service
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # A drag never waits in a line behind a probe: the service alone says who has the device.
-DRAG: dict[str, Any] = {**QUIET, "concurrency_limit": None, "trigger_mode": "always_last"}
+FREE: dict[str, Any] = {**QUIET, "concurrency_limit": None}
+DRAG: dict[str, Any] = {**FREE, "trigger_mode": "always_last"}
 LONG: dict[str, Any] = {**QUIET, "concurrency_limit": 16, "concurrency_id": "probe"}
 
 
-def build(service: Service) -> None:
-    """Lay the tab out and wire it; call inside a `gr.Tab`."""
-    screen = _layout(service)
-    _wire(screen, Explore(service, screen))
+def build(service: Service, session: gr.State) -> None:
+    """Lay the tab out and wire it; call inside a `gr.Tab`, with the session that all tabs share."""
+    tab = Context.block
+    screen = _layout(service, session)
+    explore = Explore(service, screen)
+    _wire(screen, explore)
+    if isinstance(tab, gr.Tab):
+        # another tab may have moved the recipe meanwhile
+        tab.select(explore.open, [screen.session, screen.axes, screen.path], screen.everything, **FREE)
 
 
-def _layout(service: Service) -> Screen:
+def _layout(service: Service, session: gr.State) -> Screen:
     names = service.checkpoints()
-    session, view = gr.State(Session()), gr.State(View())
+    axes, path = gr.State(Axes()), gr.State(())
     with gr.Row(elem_id="mf-explore"):
         with gr.Column(elem_id="mf-controls"):
             method = parts.method_picker(service.methods(), Session().method)
@@ -38,7 +46,7 @@ def _layout(service: Service) -> Screen:
                 trace = gr.Button("Trace", elem_id="mf-trace")
                 stop = gr.Button("Stop", elem_id="mf-stop", interactive=False)
             progress = gr.HTML("", elem_id="mf-progress", elem_classes="mf-quiet", apply_default_css=False)
-            loaded = Loaded(elem_id="mf-loaded", elem_classes="mf-quiet")
+            loaded = chip(elem_id="mf-loaded", elem_classes="mf-quiet")
             with gr.Accordion("Advanced", open=False, elem_id="mf-advanced"):
                 switches = parts.switch_pool()
                 yaml = gr.Textbox(
@@ -50,37 +58,40 @@ def _layout(service: Service) -> Screen:
                     buttons=["copy"],
                 )
                 use = gr.Button("Use this YAML", size="sm", elem_id="mf-use")
+                fits = gr.HTML("", elem_id="mf-fits", elem_classes="mf-quiet", apply_default_css=False)
                 card = gr.HTML("", elem_id="mf-card", elem_classes="mf-quiet", apply_default_css=False)
         with gr.Column(elem_id="mf-stage"):
             answer = gr.HTML("", elem_id="mf-answer", elem_classes="mf-quiet", apply_default_css=False)
             figures = gr.HTML("", elem_id="mf-figures", elem_classes="mf-quiet", apply_default_css=False)
-            chart = Frontier(elem_id="mf-chart")
+            chart = frontier(elem_id="mf-chart")
             strip = gr.HTML("", elem_id="mf-strip", elem_classes="mf-quiet", apply_default_css=False)
     controls = Controls(method, base, models, dials, ends, seed, switches)
     return Screen(
-        session=session, view=view, controls=controls, probe=probe, trace=trace, stop=stop, progress=progress, loaded=loaded,
-        yaml=yaml, use=use, card=card, answer=answer, figures=figures, chart=chart, strip=strip,
+        session=session, axes=axes, path=path, awake=gr.Timer(1.0, active=False), controls=controls, probe=probe,
+        trace=trace, stop=stop, progress=progress, loaded=loaded,
+        yaml=yaml, use=use, card=card, fits=fits, answer=answer, figures=figures, chart=chart, strip=strip,
     )  # fmt: skip
 
 
 def _wire(screen: Screen, explore: Explore) -> None:
     shown = screen.controls
     everything = screen.everything
-    here = [screen.session, screen.view]
+    here = [screen.session, screen.axes, screen.path]
+    pickers = [shown.base, *shown.models]
     moving = [*shown.dials, shown.seed, *shown.switches]
     shown.method.input(explore.choose_method, [*here, shown.method], everything, **DRAG)
-    pickers = [shown.base, *shown.models]
     gr.on([picker.input for picker in pickers], explore.choose_models, [*here, *pickers], everything, **DRAG)
     gr.on([widget.input for widget in moving], explore.move, [*here, *moving], everything, **DRAG)
-    screen.use.click(explore.use_yaml, [*here, screen.yaml], everything, **QUIET, concurrency_limit=None)
-    screen.loaded.choose(explore.choose, here, everything, **QUIET, concurrency_limit=None)
-    screen.chart.pick(explore.pick, here, everything, **QUIET, concurrency_limit=None)
-    screen.chart.axes(explore.turn, here, [screen.view, screen.chart], **QUIET, concurrency_limit=None)
-    screen.probe.click(explore.probe, here, everything, **LONG)
-    screen.trace.click(explore.trace, here, everything, **LONG)
+    screen.use.click(explore.use_yaml, [*here, screen.yaml], everything, **FREE)
+    screen.loaded.choose(explore.choose, here, everything, **FREE)
+    screen.chart.pick(explore.pick, here, everything, **FREE)
+    screen.chart.axes(explore.turn, here, [screen.axes, screen.chart], **FREE)
+    for button, work in ((screen.probe, explore.probe), (screen.trace, explore.trace)):
+        button.click(work, here, everything, **LONG).then(explore.refresh, here, everything, **FREE)
     screen.stop.click(explore.stop, None, screen.stop, **QUIET, queue=False)
+    screen.awake.tick(explore.wake, screen.session, [screen.awake, screen.loaded], **FREE)
     page = Context.root_block
     if page is None:
         raise RuntimeError("a tab is built inside the page's gr.Blocks")
-    page.load(explore.open, here, everything, **QUIET, concurrency_limit=None)
+    page.load(explore.open, here, everything, **FREE)
     page.unload(explore.leave)

@@ -1,0 +1,172 @@
+"""What Explore shows for one recipe: the updates of its widgets, from what is measured and what a merge reports."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from eval.errors import Cancelled
+from merging import Recipe, registry
+from merging.errors import MergeError, RecipeError
+from ui.components.card import card
+from ui.components.controls import Controls, says
+from ui.components.dress import dress
+from ui.components.figures import answer, figures
+from ui.components.loaded import loaded, progress, trouble
+from ui.components.strip import strip, waiting
+from ui.plots import Axes, chart, star
+from ui.reading import MIX, Reading, pays, read, sentence
+from ui.session import Session
+from ui.status import Point, Service
+
+Updates = dict[Any, Any]
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The widgets and states that Explore updates.
+
+    Attributes:
+        session: What the visitor chose; shared with the other tabs.
+        axes: The measures of the chart's plane.
+        path: Ids along the visitor's last trace.
+        awake: Ticks until the models are ready.
+    """
+
+    session: gr.State
+    axes: gr.State
+    path: gr.State
+    awake: gr.Timer
+    controls: Controls
+    probe: gr.Button
+    trace: gr.Button
+    stop: gr.Button
+    progress: gr.HTML
+    loaded: Any
+    yaml: gr.Textbox
+    use: gr.Button
+    fits: gr.HTML
+    card: gr.HTML
+    answer: gr.HTML
+    figures: gr.HTML
+    chart: Any
+    strip: gr.HTML
+
+    @property
+    def everything(self) -> list[Any]:
+        """All of it, flat: the outputs of most events."""
+        own = [getattr(self, field.name) for field in fields(self) if field.name not in ("controls", "use")]
+        return [*own, *self.controls.all]
+
+
+class Show:
+    """Updates of the screen. It keeps nothing of any visitor."""
+
+    def __init__(self, service: Service, screen: Screen) -> None:
+        self._service = service
+        self._screen = screen
+
+    def arrive(self, session: Session, axes: Axes, path: Path) -> Iterator[Updates]:
+        """Every widget shows the session, then its recipe is merged."""
+        s, method = self._screen, registry.get(session.method)
+        dressed = dress(s.controls, session, method, self._service.checkpoints())
+        yield from self.recipe(session, axes, path, dressed | {s.session: session, s.card: card(method)}, whole=True)
+
+    def recipe(
+        self, session: Session, axes: Axes, path: Path, first: Updates, *, whole: bool = False
+    ) -> Iterator[Updates]:
+        """What is known of the recipe at once (with the updates in `first`), then what merging it reports.
+
+        `whole` redraws the points of the chart too and says at once that it merges; a drag leaves both alone.
+        """
+        s = self._screen
+        try:
+            recipe = session.recipe()
+        except RecipeError as problem:
+            yield first | self.refused(session, problem)
+            return
+        points = self._service.points()
+        known = first | self._known(recipe, points, axes) | {s.yaml: recipe.to_yaml()}
+        if whole:
+            known[s.chart] = self.chart(recipe, axes, path, points)
+        status = self._service.status()
+        if status.phase != "ready":
+            failed = status.phase == "failed"
+            doing = "not merged" if failed else "merges as soon as the models are ready"
+            said = loaded(recipe.label(), recipe.digest(), doing, problem=status.text if failed else "")
+            yield known | {s.loaded: said, s.awake: gr.Timer(active=not failed)}
+            return
+        yield known | ({s.loaded: loaded(recipe.label(), recipe.digest(), "merging …")} if whole else {})
+        yield self.merged(session, recipe) | ({s.fits: self._fits(recipe)} if whole else {})
+
+    def merged(self, session: Session, recipe: Recipe) -> Updates:
+        """Merge in place and say what that did."""
+        s = self._screen
+        try:
+            applied = self._service.apply(recipe)
+        except MergeError as problem:
+            return {s.loaded: loaded(recipe.label(), recipe.digest(), "not merged", problem=str(problem))}
+        fallback = session.method == "slerp" and session.written is None and bool(applied.notes)
+        choices = [("curve", "Curve by layer"), ("task", "Task SLERP")] if fallback else []
+        doing = f"merged in {1000 * applied.seconds:.0f} ms"
+        said = loaded(recipe.label(), recipe.digest(), doing, notes=applied.notes, alternatives=choices)
+        return {s.loaded: said}
+
+    def refused(self, session: Session, problem: Exception) -> Updates:
+        """A refusal: one calm sentence beside the chip, everything else as it was."""
+        return {self._screen.loaded: loaded(session.method, "", "not merged", problem=str(problem))}
+
+    def chart(self, recipe: Recipe | None, axes: Axes, path: Path, points: Sequence[Point] | None = None) -> Any:
+        """The chart with every point; with a recipe, its star as well."""
+        points = self._service.points() if points is None else points
+        selected = recipe.digest() if recipe else None
+        value = chart(points, methods=self._service.methods(), axes=axes, selected=selected, path=path)
+        if recipe is None:
+            return gr.update(value=value)
+        return gr.update(value=value, star=_star(read(recipe, points), axes))
+
+    def busy(self, share: float, text: str) -> Updates:
+        """A probe or a trace runs: how far it is, in [0, 1] and in words."""
+        s, off = self._screen, gr.update(interactive=False)
+        return {s.probe: off, s.trace: off, s.stop: gr.update(interactive=True), s.progress: progress(share, text)}
+
+    def idle(self, problem: BaseException | None) -> Updates:
+        """Nothing runs any more, and why it ended where it did not end well."""
+        s, on = self._screen, gr.update(interactive=True)
+        said = ""
+        if isinstance(problem, Cancelled):
+            said = says("Stopped. What was not finished is not kept.")
+        elif problem is not None:
+            said = trouble(str(problem))
+        return {s.probe: on, s.trace: on, s.stop: gr.update(interactive=False), s.progress: said}
+
+    def _known(self, recipe: Recipe, points: Sequence[Point], axes: Axes) -> Updates:
+        s, reading = self._screen, read(recipe, points)
+        return {
+            s.answer: answer(sentence(reading, points)),
+            s.figures: figures(reading.measurement, reading.guess),
+            s.strip: _strip(reading, points),
+            s.chart: gr.update(star=_star(reading, axes)),
+        }
+
+    def _fits(self, recipe: Recipe) -> str:
+        """Whether these checkpoints can be merged, for the drawer."""
+        try:
+            return says(f"Compatibility: {self._service.report(recipe)}")
+        except MergeError as problem:
+            return says(f"Compatibility: {problem}")
+
+
+def _star(reading: Reading, axes: Axes) -> dict[str, Any] | None:
+    return star(reading.guess, reading.point, axes, label=reading.recipe.label())
+
+
+def _strip(reading: Reading, points: Sequence[Point]) -> str:
+    rows = pays(reading, points)
+    if rows:
+        return strip(rows, against=MIX)
+    if reading.point is not None and reading.point.landmark == MIX:
+        return waiting("This is the mix itself: load or measure a merge to hold against it.")
+    return waiting("Language by language against the 15 % mix, once this merge is measured.")
