@@ -43,7 +43,7 @@ class _ArraySkippingReader(GGUFReader):
         count = int(self._get(orig_offs + 4, np.uint64)[0])
         end = orig_offs + 12
         if kind == GGUFValueType.STRING:
-            view, length_at = memoryview(self.data), struct.Struct("<Q").unpack_from
+            view, length_at = self.data.data, struct.Struct("<Q").unpack_from
             for _ in range(count):
                 end += 8 + length_at(view, end)[0]
         else:
@@ -70,7 +70,8 @@ def read_gemma3(path: Path, keep: np.ndarray) -> Iterator[tuple[str, Tensor, flo
 
     Args:
         path: The GGUF file.
-        keep: Token ids, integers of shape (kept,), whose embedding rows are wanted, in that order; other rows are never dequantised.
+        keep: Token ids, integers of shape (kept,), whose embedding rows are wanted, in that order; the other rows are
+            never dequantised.
     """
     tensors = _ArraySkippingReader(path).tensors
     total, done = sum(t.n_bytes for t in tensors), 0
