@@ -10,7 +10,7 @@ from merging import layout, registry
 from merging.checkpoint import Checkpoint, check_compatible
 from merging.errors import CompatibilityError, RecipeError
 from merging.recipe import Recipe, Slice, Source
-from merging.schedule import position, value
+from merging.schedule import Setting, position, value
 from merging.sources import Aligned, Group, Operand
 from merging.vocabulary import Vocabulary, merged_vocabulary
 
@@ -111,8 +111,12 @@ def plan(recipe: Recipe, pool: "Pool") -> Plan:
         [donor, *opened.values()], slices=not recipe.is_whole, aligned=recipe.tokenizer is not None
     )
     vocabulary = _vocabulary(recipe, pool, donor, list(opened.values()))
-    spots = [spot for spot in _spots(recipe, opened) if not _skip_head(spot, opened)]
-    jobs = [_job(recipe, spot, opened, pool, vocabulary) for spot in spots]
+    settings = {id(piece): _settings(recipe, piece) for piece in recipe.slices}
+    jobs = []
+    for spot in _spots(recipe, opened):
+        if not _skip_head(spot, opened):
+            values = _values(recipe, spot, settings[id(spot.piece)])
+            jobs.append(_job(recipe, spot, opened, pool, vocabulary, values))
     jobs.sort(key=lambda job: job.name)
     config = _config(recipe, donor, opened, jobs, vocabulary)
     return Plan(recipe, tuple(jobs), _dtype(recipe, donor), config, donor, vocabulary, report.warnings)
@@ -165,7 +169,12 @@ def _skip_head(spot: _Spot, opened: Mapping[str, Checkpoint]) -> bool:
 
 
 def _job(
-    recipe: Recipe, spot: _Spot, opened: Mapping[str, Checkpoint], pool: "Pool", vocabulary: Vocabulary | None
+    recipe: Recipe,
+    spot: _Spot,
+    opened: Mapping[str, Checkpoint],
+    pool: "Pool",
+    vocabulary: Vocabulary | None,
+    values: Mapping[str, Any],
 ) -> Job:
     base, models = recipe.roles(spot.piece)
     everyone: list[Any] = [
@@ -180,7 +189,6 @@ def _job(
             operands = list(vocabulary.align(operands, recipe.base_model))
     elif len(set(shapes)) > 1:
         raise CompatibilityError(f"{spot.name} has shapes {sorted(set(shapes))} in the models: they cannot be merged.")
-    values = _values(recipe, spot, models)
     return Job(
         spot.name, shape, operands[0] if base else None, tuple(operands[1 if base else 0 :]), values, recipe.seed
     )
@@ -195,14 +203,21 @@ def _operand(spot: _Spot, source: Source, checkpoint: Checkpoint, pool: "Pool") 
     return Operand(source.model, checkpoint.stored(name), checkpoint.low_rank(name), pool), checkpoint.shape(name)
 
 
-def _values(recipe: Recipe, spot: _Spot, models: Sequence[Source]) -> Mapping[str, Any]:
+def _settings(recipe: Recipe, piece: Slice) -> dict[str, tuple[Setting, ...]]:
+    """What the recipe says of every knob in a slice, one setting per model for knobs that are per model."""
+    models = recipe.roles(piece)[1]
+    return {
+        name: tuple(recipe.setting(name, piece, source) for source in (models if knob.per_model else (None,)))
+        for name, knob in registry.get(recipe.method).knobs.items()
+    }
+
+
+def _values(recipe: Recipe, spot: _Spot, settings: Mapping[str, tuple[Setting, ...]]) -> Mapping[str, Any]:
     """Every knob's value for one tensor; filters look at the name it has in the merged model."""
     where = position(spot.offset, spot.layers) if spot.inner is not None else 0.0
     method, found = registry.get(recipe.method), {}
     for name, knob in method.knobs.items():
-        sources = models if knob.per_model else (None,)
-        settings = [recipe.setting(name, spot.piece, source) for source in sources]
-        values = tuple(value(setting, spot.name, where) for setting in settings)
+        values = tuple(value(setting, spot.name, where) for setting in settings[name])
         if any(one is None for one in values):
             raise RecipeError(
                 f"Missing parameter {name!r} for {spot.name}: no filter matches it; add an entry without filter."

@@ -1,5 +1,6 @@
 """The merge methods and their knobs: what the page draws sliders from and a recipe is checked against. Needs no torch."""
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -156,6 +157,7 @@ def method(
     return register
 
 
+@functools.cache
 def _load() -> None:
     package = importlib.import_module("merging.methods")
     for found in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
