@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from ui import api
 from ui.components.frontier import serve_plotly
 from ui.components.header import header
 from ui.session import Session
@@ -33,9 +34,7 @@ def build(service: Service) -> gr.Blocks:
     """The whole page on one service."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(f"<h1>{TITLE}</h1>", elem_id="mf-title", apply_default_css=False)
-        status = gr.HTML(
-            lambda: header(service.status()), elem_id="mf-status", elem_classes="mf-quiet", apply_default_css=False
-        )
+        status = gr.HTML("", elem_id="mf-status", elem_classes="mf-quiet", apply_default_css=False)
         gr.HTML(_OFFLINE, elem_id="mf-offline", js_on_load=_WATCH.read_text(encoding="utf-8"), apply_default_css=False)
         session = gr.State(Session())
         with gr.Tabs(elem_id="mf-tabs"):
@@ -43,9 +42,17 @@ def build(service: Service) -> gr.Blocks:
                 with gr.Tab(name):
                     tab(service, session)
         gr.HTML(FOOTER, elem_id="mf-footer", apply_default_css=False)
+        api.register(service)
         timer = gr.Timer(BUSY)
-        timer.tick(
-            lambda: _look(service), None, [status, timer], show_progress="hidden", queue=False, api_visibility="private"
+        # not a callable value: Gradio would make a public endpoint of it
+        gr.on(
+            [page.load, timer.tick],
+            lambda: _look(service),
+            None,
+            [status, timer],
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
         )
     return page
 

@@ -9,6 +9,9 @@ from collections.abc import Callable
 import gradio as gr
 
 from ui.status import Service
-from ui.tabs import explore
+from ui.tabs import chat, explore
 
-TABS: tuple[tuple[str, Callable[[Service, gr.State], None]], ...] = (("Explore", explore.build),)
+TABS: tuple[tuple[str, Callable[[Service, gr.State], None]], ...] = (
+    ("Explore", explore.build),
+    ("Chat", chat.build),
+)
