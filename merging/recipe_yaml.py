@@ -104,7 +104,7 @@ def parse_mapping(tree: Mapping[str, Any]) -> Recipe:
     _keys(tree, TOP, "the recipe", LATER)
     if "merge_method" not in tree:
         raise RecipeError("The recipe has no merge_method: add one, for example `merge_method: slerp`.")
-    method = registry.get(tree["merge_method"])
+    method = registry.get(_text(tree["merge_method"], "merge_method"))
     if ("models" in tree) == ("slices" in tree):
         raise RecipeError("The recipe must have exactly one of `models` and `slices`.")
     base = _text(tree["base_model"], "base_model") if tree.get("base_model") is not None else None
@@ -217,7 +217,7 @@ def _scalar(given: Any, place: str, kind: str | None) -> Scalar:
         )
     if not math.isfinite(number):
         raise RecipeError(f"{place} is {given!r}: it must be a finite number.")
-    return number
+    return number + 0.0  # -0 means 0
 
 
 def _tokenizer(tree: Mapping[str, Any]) -> str | None:

@@ -94,7 +94,9 @@ def test_bfloat16_ties_is_closer_to_the_truth_than_mergekit(tmp_path: Path) -> N
     off = ~flat(on_cut).bool()
     errors = [(flat(found) - flat(truth)).abs()[off].mean() for found in (ours, theirs)]
     assert errors[0] <= errors[1]
-    assert (flat(ours) - flat(truth).bfloat16().double()).abs().max() == 0  # one rounding, ties at the cut by lowest index
+    assert (
+        flat(ours) - flat(truth).bfloat16().double()
+    ).abs().max() == 0  # one rounding, ties at the cut by lowest index
 
 
 def vocabulary(folder: Path) -> dict[str, int]:

@@ -63,7 +63,13 @@ def write_tokenizer(folder: Path, words: Iterable[str]) -> None:
 
 
 def write_adapter(
-    folder: Path, base: str, modules: Iterable[str] = ("self_attn.q_proj",), *, rank: int = 2, seed: int = 0, **config: Any
+    folder: Path,
+    base: str,
+    modules: Iterable[str] = ("self_attn.q_proj",),
+    *,
+    rank: int = 2,
+    seed: int = 0,
+    **config: Any,
 ) -> Path:
     """A LoRA adapter on some modules of every layer."""
     folder.mkdir(parents=True, exist_ok=True)
