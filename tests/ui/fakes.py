@@ -99,9 +99,9 @@ def _raw(recipe: Recipe) -> tuple[tuple[Response, ...], tuple[Verdict, ...]]:
 
 
 @lru_cache(maxsize=256)
-def measurement(recipe_yaml: str, origin: str = "local") -> Measurement:
+def measurement(recipe: Recipe, origin: str = "local") -> Measurement:
     """A made-up measurement of a recipe on the real quick probe."""
-    recipe, probe = Recipe.from_yaml(recipe_yaml), probes.load("quick")
+    probe = probes.load("quick")
     responses, verdicts = _raw(recipe)
     reference = Outcomes.join(probe, *_raw(Recipe.single("zoo:base")))
     identity = Identity(recipe.digest(), {}, "quick", probe.hash, "quick", "rules/1", "greedy")
@@ -119,6 +119,7 @@ def measurement(recipe_yaml: str, origin: str = "local") -> Measurement:
     )
 
 
+@lru_cache(maxsize=1)
 def shipped() -> list[Recipe]:
     """The landmarks and a small sweep."""
     pair: dict[str, Any] = {"models": ["zoo:general", "zoo:safety"]}
@@ -201,14 +202,12 @@ class FakeService:
             if progress:
                 progress(step * 31, 312, f"harm, {31 * step} of 312 items")
             time.sleep(self.pause)
-        found = measurement(recipe.to_yaml())
+        found = measurement(recipe)
         self._local[recipe.digest()] = found
         return found
 
     def points(self, probe: str = "quick") -> list[Point]:
-        known = (
-            {} if self.empty else {recipe.digest(): measurement(recipe.to_yaml(), "shipped") for recipe in shipped()}
-        )
+        known = {} if self.empty else {recipe.digest(): measurement(recipe, "shipped") for recipe in shipped()}
         everything = known | {key: value for key, value in self._local.items() if key not in known}
         on = set(front(list(everything.values())).keys)
         return [_point(digest, found, found.key in on) for digest, found in everything.items()]
@@ -224,7 +223,12 @@ class FakeService:
             )
 
 
+@lru_cache(maxsize=256)
+def _load(recipe_yaml: str) -> Recipe:
+    return Recipe.from_yaml(recipe_yaml)
+
+
 def _point(digest: str, found: Measurement, on_frontier: bool) -> Point:
-    recipe = Recipe.from_yaml(found.recipe)
+    recipe = _load(found.recipe)
     single = recipe.models_used()[0] if recipe.label() in LANDMARKS else ""
     return Point(digest, recipe, found, found.origin, LANDMARKS.get(single), on_frontier)

@@ -1,0 +1,248 @@
+"""Explore in a real browser: drag, keys, probe, trace, click, axes, states, both themes, small screens, axe."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import AXE, Watched
+
+Serve = Callable[..., str]
+CHIP, RANGE = "#mf-loaded .mf-chip", "#mf-dial-0 input[type=range]"
+
+
+def star(page: Page) -> tuple[float, float]:
+    """Where the visitor's merge is drawn, in pixels."""
+    box = page.locator("#mf-chart .scatterlayer .trace").last.locator("path.point").bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def points(page: Page) -> int:
+    return int(page.locator(".mf-list summary span").inner_text())
+
+
+def drag_to(page: Page, share: float) -> None:
+    box = page.locator(RANGE).bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * share, y, steps=12)
+    page.mouse.up()
+
+
+def test_dragging_t_merges_and_moves_the_star(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    expect(page.locator(CHIP)).to_contain_text("slerp t=0.50")
+    before = star(page)
+    drag_to(page, 0.9)
+    t = float(page.locator("#mf-dial-0 input[type=number]").input_value())
+    assert t > 0.8
+    expect(page.locator(CHIP)).to_contain_text(f"slerp t={t:.2f}")
+    expect(page.locator("#mf-loaded")).to_contain_text(re.compile(r"merged in \d+ ms"))
+    assert star(page)[0] < before[0] - 40  # towards the safety expert: less harm
+    expect(page.locator("#mf-answer")).to_contain_text("Preview")
+
+
+def test_arrow_keys_and_the_number_box_move_it_too(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.locator(RANGE).focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(CHIP)).not_to_contain_text("t=0.50")
+    box = page.locator("#mf-dial-0 input[type=number]")
+    box.fill("0.3")
+    box.blur()
+    expect(page.locator(CHIP)).to_contain_text("slerp t=0.30")
+
+
+def test_probe_lands_a_point_and_says_who_pays(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(pause=0.05))
+    count = points(page)
+    expect(page.locator("#mf-strip .mf-cell")).to_have_count(0)
+    page.click("#mf-probe")
+    expect(page.locator("#mf-progress [role=progressbar]")).to_be_visible()
+    expect(page.locator("#mf-figures .mf-measured")).to_be_visible(timeout=15000)
+    expect(page.locator(".mf-list summary span")).to_have_text(str(count + 1))
+    expect(page.locator("#mf-strip .mf-cell")).to_have_count(12)
+    expect(page.locator("#mf-answer")).to_contain_text("against the 15 % mix")
+    expect(page.locator("#mf-probe")).to_be_enabled()
+
+
+def test_stop_ends_a_probe_and_keeps_nothing(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(pause=0.5))
+    count = points(page)
+    page.click("#mf-probe")
+    expect(page.locator("#mf-stop")).to_be_enabled()
+    page.click("#mf-stop")
+    expect(page.locator("#mf-progress")).to_contain_text("Stopped")
+    assert points(page) == count
+
+
+def test_a_drag_does_not_wait_for_a_probe_nor_is_it_undone_by_one(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(pause=1.0))
+    page.click("#mf-probe")
+    expect(page.locator("#mf-stop")).to_be_enabled()
+    drag_to(page, 0.2)
+    t = float(page.locator("#mf-dial-0 input[type=number]").input_value())
+    expect(page.locator(CHIP)).to_contain_text(f"slerp t={t:.2f}", timeout=8000)
+    expect(page.locator("#mf-stop")).to_be_enabled()
+    expect(page.locator("#mf-probe")).to_be_enabled(timeout=30000)
+    expect(page.locator(CHIP)).to_contain_text(f"slerp t={t:.2f}")
+
+
+def test_trace_draws_a_path(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.click("#mf-trace")
+    expect(page.locator(".mf-legend")).to_contain_text("trace")
+    expect(page.locator("#mf-probe")).to_be_enabled(timeout=15000)
+    expect(page.locator("#mf-progress")).to_be_hidden()
+
+
+def test_clicking_a_point_loads_its_recipe(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    traces = "document.querySelector('#mf-chart .mf-plot').data"
+    wanted = page.evaluate(f"{traces}.find(t => t.customdata?.length === 4 && t.hovertemplate).text[2]")
+    assert "mix" in wanted
+    box = page.locator("#mf-chart .scatterlayer .trace path.point[d*='A6.5']").nth(2).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(150)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(CHIP)).to_contain_text("zoo:mix-15")
+    expect(page.locator("#mf-strip")).to_contain_text("the mix itself")
+
+
+def test_the_keyboard_reaches_every_point(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.locator(".mf-plot").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    expect(page.locator(CHIP)).to_contain_text("zoo:safety")
+    page.locator(".mf-list summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(CHIP)).not_to_contain_text("zoo:safety")
+
+
+@pytest.mark.parametrize(
+    "method, pickers, dials",
+    [
+        pytest.param("SLERP", ["t = 0", "t = 1"], 1, id="slerp has two pickers and no base"),
+        pytest.param("Linear", ["model 1", "model 2", "add"], 2, id="linear has models"),
+        pytest.param("TIES", ["Base", "model 1", "model 2", "add"], 5, id="ties has a base and five sliders"),
+    ],
+)
+def test_the_method_decides_what_is_shown(
+    watched: Watched, serve: Serve, method: str, pickers: list[str], dials: int
+) -> None:
+    page = watched.open(serve())
+    page.locator("#mf-method label", has_text=re.compile(f"^ ?{method}$")).click()
+    expect(page.locator(".mf-dial:visible")).to_have_count(dials)
+    expect(page.locator(".mf-picker:visible [data-testid=block-info]")).to_have_text(pickers)
+
+
+def test_a_weight_says_its_share(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.locator("#mf-method label", has_text="Linear").click()
+    expect(page.locator("#mf-dial-0 label").first).to_contain_text("50 %")
+    page.locator("#mf-dial-0 input[type=number]").fill("0.25")
+    page.locator("#mf-dial-0 input[type=number]").blur()
+    expect(page.locator("#mf-dial-0 label").first).to_contain_text("33 %")
+    expect(page.locator("#mf-dial-1 label").first).to_contain_text("67 %")
+
+
+def test_alternatives_are_one_click_away(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.get_by_role("button", name="Task SLERP").click()
+    expect(page.locator(CHIP)).to_contain_text("nuslerp weight=0.50/0.50")
+
+
+def test_yaml_works_both_ways_and_names_its_errors(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.locator("#mf-advanced > button").click()
+    text = page.locator("#mf-yaml textarea")
+    expect(text).to_have_value(re.compile("t: 0.5"))
+    text.fill(text.input_value().replace("0.5", "0.25"))
+    page.click("#mf-use")
+    expect(page.locator("#mf-dial-0 input[type=number]")).to_have_value("0.25")
+    text.fill("merge_method: slurp\nmodels: []")
+    page.click("#mf-use")
+    expect(page.locator("#mf-loaded .mf-problem")).to_contain_text("slurp")
+
+
+def test_other_axes(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.get_by_label("Horizontal axis").select_option("over_refusal")
+    expect(page.locator("#mf-chart .xtitle")).to_contain_text("over-refusal")
+    page.get_by_role("button", name="dominated").click()
+    expect(page.get_by_role("button", name="dominated")).to_have_attribute("aria-pressed", "false")
+
+
+def test_nothing_scrolls_at_1366_by_768(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    assert page.evaluate("document.documentElement.scrollHeight") <= 768
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_390_px_is_one_column_without_overflow(watched: Watched, serve: Serve, theme: str) -> None:
+    watched.page.set_viewport_size({"width": 390, "height": 844})
+    page = watched.open(serve(), theme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tops = [page.locator(name).bounding_box() for name in ("#mf-answer", "#mf-chart", "#mf-method", "#mf-strip")]
+    assert [box["y"] for box in tops if box] == sorted(box["y"] for box in tops if box)
+
+
+def test_states_are_designed(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(phase="preparing"))
+    expect(page.locator("#mf-status [role=progressbar]")).to_be_visible()
+    expect(page.locator("#mf-loaded")).to_contain_text("as soon as the models are ready")
+    page = watched.open(serve(empty=True))
+    expect(page.locator(".mf-hint")).to_contain_text("press Probe")
+    page = watched.open(serve(phase="failed"))
+    expect(page.locator("#mf-loaded .mf-problem")).to_contain_text("check the connection")
+
+
+def test_a_refused_probe_is_one_sentence(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(fails=frozenset({"zoo:safety"})))
+    expect(page.locator("#mf-loaded .mf-problem")).to_contain_text("'zoo:safety' cannot be found")
+    page.click("#mf-probe")
+    expect(page.locator("#mf-progress .mf-problem")).to_contain_text("'zoo:safety' cannot be found")
+
+
+def test_two_visitors_do_not_meet(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    other = page.context.browser.new_context().new_page()  # type: ignore[union-attr]
+    Watched(other).open(serve())
+    drag_to(page, 0.1)
+    expect(page.locator(CHIP)).not_to_contain_text("t=0.50")
+    expect(other.locator(CHIP)).to_contain_text("slerp t=0.50")
+    other.context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1366, 768), (390, 844)], ids=["desktop", "phone"])
+def test_axe_finds_no_a_or_aa_violation(watched: Watched, serve: Serve, theme: str, size: tuple[int, int]) -> None:
+    watched.page.set_viewport_size({"width": size[0], "height": size[1]})
+    page = watched.open(serve(), theme)
+    page.locator(".mf-list summary").click()
+    page.locator(".mf-list button").nth(6).click()
+    expect(page.locator("#mf-figures .mf-measured")).to_be_visible()
+    page.locator("#mf-advanced > button").click()
+    page.wait_for_timeout(400)
+    found = violations(page)
+    assert not found, "\n".join(found)
+
+
+def violations(page: Page) -> list[str]:
+    """Rule and selector of every WCAG A / AA violation."""
+    page.add_script_tag(path=AXE)
+    result = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})")
+    return [
+        f"{rule['id']}: {' '.join(map(str, node['target']))} {node['failureSummary'].splitlines()[-1].strip()}"
+        for rule in result["violations"]
+        for node in rule["nodes"]
+    ]
