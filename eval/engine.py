@@ -28,6 +28,15 @@ CHOICES_PER_BATCH = 24
 BITS_TOKENS_PER_BATCH = 1024
 
 
+def compute_dtype(device: str) -> str | None:
+    """In which dtype a live model that is probed or asked holds its (already rounded) weights; None: the recipe's own.
+
+    float32 on a CPU: text then hardly depends on the shape of the batch, and a CPU without bf16 arithmetic is ten times
+    faster (12 against 1.7 GFLOP/s measured). The weights are the merge's, rounded once to its dtype, either way.
+    """
+    return "float32" if device == "cpu" else None
+
+
 class Engine:
     """Answers prompts with a causal language model; one object serves one model and is not for two threads at once."""
 
