@@ -19,7 +19,7 @@ _NAME = re.compile(
     r"^(?:base_model\.model\.)?(?P<module>.+?)\.(?:lora_(?P<part>[AB])\.weight|lora_embedding_(?P<emb>[AB]))$"
 )
 _FULL = re.compile(
-    r"^(?:base_model\.model\.)?(?P<name>.+?)(?:\.modules_to_save(?:\.default)?)?(?P<tail>\.weight|\.bias)$"
+    r"^(?:base_model\.model\.)?(?P<name>.+?)(?:\.base_layer|\.modules_to_save(?:\.default)?)?(?P<tail>\.weight|\.bias)$"
 )
 # Settings that change the arithmetic in ways not done here: refused unless they hold one of these values.
 _PLAIN = {
@@ -84,11 +84,14 @@ class LowRank:
         return len(self._halves()) == 2
 
     def _halves(self) -> "tuple[Tensor, Tensor]":
-        down, up = read_tensor(*self.down).float().contiguous(), read_tensor(*self.up).float().contiguous()
-        if not (is_finite(down) and is_finite(up)):
-            file = str(self.down[0].file)
-            raise CheckpointError(f"{self.down[1]} in {file!r} holds NaN or infinity: train or copy it again.")
-        return down, up
+        halves = []
+        for header, name in (self.down, self.up):
+            half = read_tensor(header, name).float().contiguous()
+            if not is_finite(half):
+                where = str(header.file)
+                raise CheckpointError(f"{name} in {where!r} holds NaN or infinity: train or copy the adapter again.")
+            halves.append(half)
+        return halves[0], halves[1]
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ def merge_to_folder(
             (folder / generation.name).write_bytes(generation.read_bytes())
         write_tokenizer(planned.donor, planned.vocabulary, folder)
         (folder / "README.md").write_text(model_card(planned), encoding="utf-8")
+    if progress:
+        progress(1.0, "done")
     return out
 
 
@@ -71,5 +73,3 @@ def _merged(planned: Plan, pool: Pool, progress: Progress | None) -> Iterator["T
         merge_tensor(job, planned.method, out, pool)
         yield out
         pool.release()  # memory stays that of one tensor
-    if progress:
-        progress(1.0, "done")
