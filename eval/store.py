@@ -57,6 +57,11 @@ class Store:
             row = db.execute("SELECT body FROM measurement WHERE key = ?", (key,)).fetchone()
         return None if row is None else Measurement.from_json(json.loads(row[0]))
 
+    def revision(self) -> tuple[int, int]:
+        """Changes whenever a finished measurement is added or replaced, by any process."""
+        with self._open() as db:
+            return db.execute("SELECT count(*), coalesce(max(rowid), 0) FROM measurement").fetchone()
+
     def put(self, measurement: Measurement) -> None:
         """Keep a finished measurement, in place of one with the same key, and forget its batches."""
         with self._open() as db:

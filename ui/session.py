@@ -1,4 +1,4 @@
-"""What one visitor has chosen: a plain dataclass, safe to copy, from which the recipe that travels with a request is made."""
+"""What one visitor has chosen: a plain dataclass, safe to copy, that becomes the recipe travelling with a request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,11 @@ class Session:
         if self.written is not None:
             return Recipe.from_yaml(self.written)
         method = registry.get(self.method)
-        mine = {name: self.value(name) for name, knob in method.knobs.items() if not knob.per_model and self._says(name, knob)}
+        mine = {
+            name: self.value(name)
+            for name, knob in method.knobs.items()
+            if not knob.per_model and self._says(name, knob)
+        }
         return Recipe.build(
             self.method,
             models=list(self.models),
@@ -58,7 +62,11 @@ class Session:
         )
 
     def _of_model(self, method: Method, at: int) -> dict[str, Value]:
-        return {name: self.value(name, at) for name, knob in method.knobs.items() if knob.per_model and self._says(name, knob, at)}
+        return {
+            name: self.value(name, at)
+            for name, knob in method.knobs.items()
+            if knob.per_model and self._says(name, knob, at)
+        }
 
     def _says(self, name: str, knob: Knob, model: int | None = None) -> bool:
         """A knob at mergekit's default is left out, so that the YAML shows what was chosen."""
@@ -73,7 +81,11 @@ class Session:
         models += tuple(spare[: max(0, 2 - len(models))])
         if method.inputs.startswith("two"):
             models = models[:2]
-        kept = {name: value for name, value in self.knobs.items() if name in method.knobs and not method.knobs[name].per_model}
+        kept = {
+            name: value
+            for name, value in self.knobs.items()
+            if name in method.knobs and not method.knobs[name].per_model
+        }
         own = tuple(
             {key: value for key, value in values.items() if key in method.knobs and method.knobs[key].per_model}
             for values in self.per_model[: len(models)]

@@ -69,8 +69,8 @@ class Settings:
                     continue
                 allowed = ", ".join(str(folder) for folder in self.folders) or "none"
                 raise RecipeError(
-                    f"{part!r} lies outside the folders this app may read ({allowed}). Put the checkpoint there, or start "
-                    "the app with MERGE_FRONTIER_FOLDERS set."
+                    f"{part!r} lies outside the folders this app may read ({allowed}). Put the checkpoint there, or "
+                    "start the app with MERGE_FRONTIER_FOLDERS set."
                 )
             if not self.hub:
                 offered = ", ".join(self.models)

@@ -1,4 +1,4 @@
-"""Whose turn it is on the device: one holder at a time, the most urgent waiting first, and equals in order of arrival."""
+"""Whose turn it is on the device: one holder at a time, the most urgent first, and equals in order of arrival."""
 
 import heapq
 import itertools

@@ -90,7 +90,7 @@ def is_foreign(text: str, language: str, request: str) -> bool:
     new = [word for word in words(text) if word not in known and regex.search(r"\p{L}", word)]
     if len(new) < 4 or sum(map(len, new)) < 15:
         return False
-    chances = dict(_identifier(script).rank(" ".join(words(text))))
+    chances = dict(identifier(script).rank(" ".join(words(text))))
     best = max(chances, key=lambda code: chances[code])
     sure = 0.9 if len(new) >= 8 else 0.98
     return best != language and chances[best] >= sure and not _sounds_like(language, best, new)
@@ -173,7 +173,8 @@ def _seen(language: str) -> frozenset[str]:
 
 
 @cache
-def _identifier(script: str) -> LanguageIdentifier:
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(NEIGHBOURS[script])
-    return identifier
+def identifier(script: str) -> LanguageIdentifier:
+    """What tells the languages of one script apart."""
+    found = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    found.set_languages(NEIGHBOURS[script])
+    return found

@@ -1,0 +1,288 @@
+"""The only door from a callback to models, runner and store; it owns the device, its slots and its one queue.
+
+The tensor rooms are imported by the thread that loads the models, so that the page opens on shipped results first.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from eval import probes
+from eval.errors import EvalError
+from eval.frontier import front
+from eval.judges.rules import RuleJudge
+from eval.store import Store
+from eval.types import Measurement
+from merging import Recipe, registry, zoo
+from merging.errors import CheckpointError, MergeError
+from merging.registry import Method
+from ui.replies import side_by_side
+from ui.settings import Settings
+from ui.status import LANDMARKS, Message, Phase, Point, Reply, Status
+from ui.turns import Turns, Urgency
+
+if TYPE_CHECKING:
+    from eval.engine import Engine
+    from merging import Applied, LiveModel
+
+SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "results" / "embedded.jsonl"
+SLOTS = ("explore", "compare")
+Slot = Literal["explore", "compare"]
+Progress = Callable[[int, int, str], None] | None
+Cancel = Callable[[], bool] | None
+
+
+class DeviceService:
+    """Models on one device, measurements in one store, callers in one queue.
+
+    Two slots share the resident checkpoints: *explore* holds what the visitor drags and the left pane of a chat;
+    *compare* holds the right pane and what is being probed, so that a drag never disturbs a probe. Whoever has the turn
+    first re-applies the recipe that came with the request, which costs nothing when it is still loaded; so no visitor
+    meets another's weights.
+    """
+
+    def __init__(self, settings: Settings, *, shipped: Path = SHIPPED) -> None:
+        self._settings = settings
+        self._store = Store(settings.store)
+        if shipped.is_file():
+            self._store.import_jsonl(shipped, origin="shipped")
+        self._judge = RuleJudge()
+        self._turns, self._jobs = Turns(), Turns()
+        self._used: set[str] = set()
+        self._seen: dict[str, tuple[object, list[Point]]] = {}
+        self._slots: dict[str, LiveModel] = {}
+        self._status = Status("preparing", text="Preparing models")
+        self._loaded = threading.Event()
+
+    # Start
+
+    def start(self) -> None:
+        """Prepare and load the models in a thread of their own; `status` says how far it is."""
+        threading.Thread(target=self._start, name="models", daemon=True).start()
+
+    def _start(self) -> None:
+        try:
+            if any(name.startswith(zoo.PREFIX) for name in self._settings.models) and not zoo.ready():
+                zoo.prepare(lambda done, text: self._say("preparing", done, text))
+            self._say("loading", 0.0, "Loading models")
+            self._load()
+        except (MergeError, EvalError, OSError) as problem:
+            self._say("failed", 0.0, str(problem))
+        else:
+            self._say("ready", 1.0, "")
+        finally:
+            self._loaded.set()
+
+    def _load(self) -> None:
+        from eval.engine import compute_dtype
+        from merging import LiveModel, Pool
+
+        settings = self._settings
+        pool = Pool(settings.device)
+        for done, slot in enumerate(SLOTS):
+            self._slots[slot] = LiveModel(
+                settings.models, threads=settings.threads, pool=pool, compute_dtype=compute_dtype(settings.device)
+            )
+            # the first merge reads the weights: the visitor's first drag should not have to
+            self._slots[slot].apply(Recipe.single(settings.models[-1]))
+            self._say("loading", (done + 1) / len(SLOTS), "Loading models")
+
+    def _say(self, phase: Phase, fraction: float, text: str) -> None:
+        self._status = Status(phase, fraction, text, self._device_words(), self._family_words())
+
+    def _device_words(self) -> str:
+        name = self._settings.device.upper() if self._settings.device == "cpu" else self._settings.device
+        if not self._slots or self._settings.device != "cpu":
+            return name
+        import torch  # loaded by now
+
+        threads = self._settings.threads or torch.get_num_threads()
+        return f"{name}, {threads} {'thread' if threads == 1 else 'threads'}"
+
+    def _family_words(self) -> str:
+        models = self._settings.models
+        return (
+            "Gemma 3 270M family"
+            if all(name.startswith(zoo.PREFIX) for name in models)
+            else f"{len(models)} checkpoints"
+        )
+
+    # What the page asks
+
+    def status(self) -> Status:
+        """How far the models are, and how many wait."""
+        return replace(self._status, queue=self._turns.waiting + self._jobs.waiting)
+
+    def checkpoints(self) -> list[str]:
+        """Names offered in the pickers."""
+        return list(self._settings.models)
+
+    def methods(self) -> tuple[Method, ...]:
+        """Every merge method with its knobs."""
+        return registry.methods()
+
+    def report(self, recipe: Recipe) -> str:
+        """Whether the recipe's checkpoints can be merged, in words.
+
+        Raises:
+            MergeError: They cannot; its text says why.
+        """
+        from merging.checkpoint import check_compatible
+
+        live = self._live("explore", recipe)
+        with live.pool.lock:
+            checkpoints = [live.pool.checkpoint(name) for name in recipe.models_used()]
+            found = check_compatible(checkpoints, slices=not recipe.is_whole, aligned=recipe.tokenizer is not None)
+        return " ".join(["These checkpoints can be merged.", *found.warnings])
+
+    def apply(self, recipe: Recipe) -> "Applied":
+        """Merge in the explore slot.
+
+        Raises:
+            MergeError: The recipe cannot be merged, or the models are not ready.
+        """
+        live = self._live("explore", recipe)
+        with self._turns.turn(Urgency.DRAG):
+            applied = live.apply(recipe)
+        self._used.update(recipe.models_used())
+        return applied
+
+    def probe(
+        self, recipe: Recipe, *, probe: str = "quick", progress: Progress = None, cancelled: Cancel = None
+    ) -> Measurement:
+        """Measure a recipe, or return what is stored; one probe runs at a time, the others wait in line.
+
+        Raises:
+            MergeError: The recipe cannot be merged, or the models are not ready.
+            EvalError: It cannot be measured.
+            Cancelled: `cancelled()` became true.
+        """
+        from eval import runner
+
+        live = self._live("compare", recipe)
+        if progress and self._jobs.waiting:
+            progress(0, 1, f"Waiting, place {self._jobs.waiting + 1} in line")
+        with self._jobs.turn(Urgency.PROBE):
+            with self._turns.turn(Urgency.PROBE):
+                live.apply(recipe)
+                hashes = live.source_hashes(recipe)
+            engine = self._engine("compare", recipe, Urgency.PROBE)
+            self._used.update(recipe.models_used())
+            return runner.probe(
+                recipe,
+                engine,
+                probe=probe,
+                judge=self._judge,
+                store=self._store,
+                hashes=hashes,
+                progress=progress,
+                cancelled=cancelled,
+            )
+
+    def measured(self, recipe: Recipe, probe: str = "quick") -> Measurement | None:
+        """What is stored of a recipe, without running anything."""
+        digest = recipe.digest()
+        return next((point.measurement for point in self.points(probe) if point.id == digest), None)
+
+    def points(self, probe: str = "quick") -> list[Point]:
+        """Every measured recipe of one chart: one probe, tier, judge and decoding.
+
+        Raises:
+            EvalError: There is no such probe.
+        """
+        revision = (self._store.revision(), frozenset(self._used))
+        if self._seen.get(probe, (None, []))[0] != revision:
+            self._seen[probe] = (revision, self._points(probe))
+        return list(self._seen[probe][1])
+
+    def _points(self, probe: str) -> list[Point]:
+        measurements = self._comparable(probe)
+        on_front = set(front(measurements).keys)
+        fixed = {Recipe.single(name).digest(): words for name, words in self._landmarks().items()}
+        found = {}
+        for one in measurements:
+            recipe = Recipe.from_yaml(one.recipe)
+            digest = recipe.digest()
+            found[digest] = Point(digest, recipe, one, one.origin, fixed.get(digest), one.key in on_front)
+        return list(found.values())
+
+    def _comparable(self, probe: str) -> list[Measurement]:
+        """The largest group of stored measurements that may share a chart."""
+        groups: dict[tuple[str, ...], list[Measurement]] = {}
+        for one in self._store.all(probe_hash=probes.load(probe).hash, judge=self._judge.id):
+            if set(one.identity.checkpoints) <= self._offered():
+                groups.setdefault(one.identity.group(), []).append(one)
+        return max(groups.values(), key=len, default=[])
+
+    def _offered(self) -> set[str]:
+        """Names whose measurements belong on this app's chart: those it serves, and those that were merged here."""
+        return {*self._settings.models, *self._used}
+
+    def _landmarks(self) -> dict[str, str]:
+        return {name: LANDMARKS.get(name, name) for name in self._settings.models}
+
+    # Chat
+
+    def chat_pair(
+        self,
+        left: Recipe,
+        right: Recipe,
+        left_messages: Sequence[Message],
+        right_messages: Sequence[Message],
+        *,
+        max_new_tokens: int = 96,
+        seed: int = 0,
+        temperature: float = 0.0,
+        cancelled: Cancel = None,
+    ) -> Iterator[tuple[Reply, Reply]]:
+        """Both answers as they grow, a token of each in turn, same seed and decoding; the last pair carries verdicts.
+
+        Raises:
+            MergeError: One of the recipes cannot be merged, or the models are not ready.
+            EvalError: One of the models gives nothing, or has no tokenizer.
+        """
+        panes = []
+        for slot, recipe, messages in (("explore", left, left_messages), ("compare", right, right_messages)):
+            live = self._live(slot, recipe)
+            with self._turns.turn(Urgency.CHAT):
+                live.apply(recipe)
+            panes.append((self._engine(slot, recipe, Urgency.CHAT), messages))
+        options = {"max_new_tokens": max_new_tokens, "seed": seed, "temperature": temperature, "cancelled": cancelled}
+        yield from side_by_side(panes, judge=self._judge, options=options)
+
+    # The device
+
+    def _live(self, slot: Slot, recipe: Recipe) -> "LiveModel":
+        """The slot's model, once it is certain that this recipe may run."""
+        for name in recipe.models_used():
+            self._settings.refuse_foreign(name)
+        if self._status.phase == "failed":
+            raise CheckpointError(f"The models could not be loaded: {self._status.text}")
+        if not self._loaded.is_set():
+            raise CheckpointError("The models are still being prepared: try again in a moment.")
+        return self._slots[slot]
+
+    def _engine(self, slot: Slot, recipe: Recipe, urgency: Urgency) -> "Engine":
+        """An engine whose every forward pass waits for its turn and finds its own recipe loaded."""
+        from eval.engine import Engine
+
+        live = self._slots[slot]
+        if live.tokenizer is None:
+            raise CheckpointError(
+                f"{recipe.donor} has no tokenizer, so its merges can be saved but not probed or asked."
+            )
+        engine = Engine(live.model, live.tokenizer)
+        engine.turn = partial(self._step, engine, live, recipe, urgency)
+        return engine
+
+    @contextmanager
+    def _step(self, engine: "Engine", live: "LiveModel", recipe: Recipe, urgency: Urgency) -> Iterator[None]:
+        with self._turns.turn(urgency):
+            if live.recipe is None or live.recipe.digest() != recipe.digest():
+                live.apply(recipe)
+                engine.model = live.model  # another visitor's recipe of another shape may have built a new module
+            yield
