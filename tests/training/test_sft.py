@@ -1,0 +1,129 @@
+"""The training loop on a model of two small layers: what the loss counts, and that a killed run goes on."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
+
+from training import design, mixture, sft
+
+RAW = Path(__file__).resolve().parents[2] / "assets" / "zoo" / "raw"
+STEPS, SAVE_EVERY, KILLED_AT = 6, 2, 5
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Gemma 3 with the family's own tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
+        shutil.copyfile(RAW / name, folder / name)
+    config = Gemma3TextConfig(
+        vocab_size=json.loads((RAW / "config.json").read_text())["vocab_size"],
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+        head_dim=16, layer_types=["sliding_attention", "full_attention"], tie_word_embeddings=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    Gemma3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plan() -> design.Plan:
+    return design.load("mix-15", steps=STEPS, save_every=SAVE_EVERY, warmup_steps=2, max_tokens=48, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Path, plan: design.Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    return sft.train(plan, mixture.draw(plan), tiny, folder / "adapter", folder / "work", record={"data": {}})
+
+
+def test_loss_counts_the_answer_and_its_end_of_turn(tiny: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    row = sft.encode(mixture.Row("x", "en", "Hello?", "Hi there."), tokenizer, 64)
+    counted = [label for label in row["labels"] if label != sft.IGNORED]
+    assert tokenizer.decode(counted) == "Hi there.<end_of_turn>"
+    whole = "<bos><start_of_turn>user\nHello?<end_of_turn>\n<start_of_turn>model\nHi there.<end_of_turn>"
+    assert tokenizer.decode(row["input_ids"]) == whole
+    assert len(row["input_ids"]) == len(row["labels"])
+
+
+def test_loss_counts_all_of_a_plain_text_but_its_start(tiny: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    row = sft.encode(mixture.Row("x", "en", None, "All human beings"), tokenizer, 64)
+    assert row["labels"] == [sft.IGNORED, *row["input_ids"][1:]]
+    assert tokenizer.decode(row["input_ids"]) == "<bos>All human beings"
+
+
+def test_the_loss_is_the_models_own(tiny: Path) -> None:
+    """The head on learnt positions alone gives the cross-entropy transformers computes over all of them."""
+    model = Gemma3ForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    ids = torch.randint(0, 1000, (3, 9), generator=torch.Generator().manual_seed(0))
+    labels = torch.where(torch.arange(9) < torch.tensor([[4], [6], [1]]), sft.IGNORED, ids)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+    unwrapped = SimpleNamespace(unwrap_model=lambda wrapped: SimpleNamespace(get_base_model=lambda: wrapped))
+    trainer = SimpleNamespace(accelerator=unwrapped, _head=lambda inner: inner.lm_head.weight)
+    got = sft.AnswerLoss.compute_loss(cast(sft.AnswerLoss, trainer), model, batch)
+    torch.testing.assert_close(got, model(**batch).loss, rtol=1e-5, atol=1e-5)
+
+
+def test_writes_a_bf16_adapter_of_every_linear_layer(trained: Path, plan: design.Plan) -> None:
+    weights = load_file(trained / "adapter_model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.bfloat16}
+    assert len(weights) == 2 * 7 * 2  # layers x projections x (A, B): neither the embedding nor the head
+    assert all(value.abs().sum() > 0 for name, value in weights.items() if "lora_B" in name)
+    config = json.loads((trained / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (8, 16, "zoo:base")
+
+
+def test_keeps_a_record_without_anybodys_paths(trained: Path, tiny: Path) -> None:
+    text = (trained / "training.json").read_text()
+    record = json.loads(text)
+    assert record["plan"]["steps"] == STEPS and record["loss"] and set(record["libraries"]) >= {"torch", "peft", "trl"}
+    assert str(tiny) not in text + (trained / "adapter_config.json").read_text()
+    assert {path.name for path in trained.iterdir()} == {
+        "adapter_config.json", "adapter_model.safetensors", "training.json",
+    }  # fmt: skip
+
+
+def test_a_killed_run_goes_on_to_the_same_adapter(
+    tiny: Path, plan: design.Plan, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+
+    class Dying(sft.AnswerLoss):
+        """Dies at its fifth step, as under kill -9: nothing is saved on the way out."""
+
+        def training_step(self, *args: object, **kwargs: object) -> torch.Tensor:
+            if len(done) + 1 == KILLED_AT:
+                raise KeyboardInterrupt
+            done.append(self.state.global_step)
+            return super().training_step(*args, **kwargs)
+
+    rows, out, work = mixture.draw(plan), tmp_path / "adapter", tmp_path / "work"
+    with monkeypatch.context() as patch:
+        patch.setattr(sft, "AnswerLoss", Dying)
+        with pytest.raises(KeyboardInterrupt):
+            sft.train(plan, rows, tiny, out, work, record={})
+    assert not out.exists() and done == [0, 1, 2, 3]
+
+    steps: list[int] = []
+
+    class Counting(sft.AnswerLoss):
+        def training_step(self, *args: object, **kwargs: object) -> torch.Tensor:
+            steps.append(self.state.global_step)
+            return super().training_step(*args, **kwargs)
+
+    monkeypatch.setattr(sft, "AnswerLoss", Counting)
+    sft.train(plan, rows, tiny, out, work, record={})
+    assert steps == [4, 5]  # from the state saved after step 4, not from the start
+    whole, resumed = (load_file(folder / "adapter_model.safetensors") for folder in (trained, out))
+    for name in whole:
+        torch.testing.assert_close(resumed[name], whole[name], rtol=0, atol=0)
+    assert not work.exists()
