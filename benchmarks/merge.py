@@ -2,9 +2,9 @@
 
     python -m benchmarks.merge [--threads N] [--layers N] [--rounds N] [--zoo] [--json OUT]
 
-The floor is `torch.lerp(a, b, t, out=o)` over the same bytes with the same threads, times N / 2 for a merge of N inputs (the base counts as
-one). All figures come from one run, floor and moves by turns, so that a busy machine slows both. Moves are warm: the first merge
-and a first move of the same slider go before.
+The floor is `torch.lerp(a, b, t, out=o)` over the same bytes with the same threads, times N / 2 for a merge of N
+inputs (the base counts as one). All figures come from one run, floor and moves by turns, so that a busy machine slows
+both. Moves are warm: the first merge and a first move of the same slider go before.
 """
 
 import argparse
@@ -26,7 +26,7 @@ WIDTH, INNER, WORDS = 640, 2048, 58_441  # as the embedded family
 
 
 def synthetic(folder: Path, layers: int) -> list[str]:
-    """Three bfloat16 Llama checkpoints: a base and two descendants that differ from it everywhere but in two of five rows of the embedding."""
+    """Three bfloat16 Llama checkpoints: a base and two descendants that differ from it everywhere."""
     config = {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": WIDTH, "intermediate_size": INNER,
         "num_hidden_layers": layers, "num_attention_heads": 10, "num_key_value_heads": 2, "vocab_size": WORDS,
@@ -86,7 +86,7 @@ def floor_seconds(pairs: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor
 
 
 def measure(models: list[str], *, threads: int, rounds: int) -> list[dict[str, float | str]]:
-    """One row per slider: seconds of the first merge and of a move (median), and the move as a multiple of its floor."""
+    """One row per slider: seconds of the first merge, median seconds of a move, and that as a multiple of its floor."""
     rows: list[dict[str, float | str]] = []
     live = LiveModel(models, threads=threads)
     for name, (inputs, move) in moves(*models).items():
@@ -110,8 +110,8 @@ def show(title: str, rows: list[dict[str, float | str]]) -> None:
     print(f"\n{title}\n{'move':24} {'first merge':>12} {'move':>9} {'floor':>9} {'x floor':>8}")
     for row in rows:
         print(
-            f"{row['move']:24} {row['first']:10.2f} s {1e3 * float(row['seconds']):6.0f} ms {1e3 * float(row['floor']):6.1f} ms "
-            f"{row['ratio']:8.2f}"
+            f"{row['move']:24} {row['first']:10.2f} s {1e3 * float(row['seconds']):6.0f} ms "
+            f"{1e3 * float(row['floor']):6.1f} ms {row['ratio']:8.2f}"
         )
 
 

@@ -1,6 +1,7 @@
 """Weights: recipes, methods, checkpoints, live and offline merge.
 
-`Recipe` is imported at once and needs no torch; `LiveModel`, `Applied`, `Pool` and `merge_to_folder` load torch when first used.
+`Recipe` is imported at once and needs no torch; `LiveModel`, `Applied`, `Pool` and `merge_to_folder` load torch when
+first used.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""LoRA adapters as PEFT writes them: their deltas (alpha / r)·B·A in float32, never rounded (https://arxiv.org/abs/2106.09685)."""
+"""LoRA adapters as PEFT writes them: (alpha / r)·B·A in float32, unrounded (https://arxiv.org/abs/2106.09685)."""
 
 import math
 import re
@@ -156,8 +156,8 @@ def _check(folder: Path, config: Mapping[str, Any]) -> None:
     for key, plain in _PLAIN.items():
         if config.get(key) not in plain:
             raise CheckpointError(
-                f"The adapter {str(folder)!r} sets {key} to {config[key]!r}, which plain LoRA has not: merge it with PEFT first "
-                "(merge_and_unload, save_pretrained) and name the result."
+                f"The adapter {str(folder)!r} sets {key} to {config[key]!r}, which plain LoRA has not: "
+                "merge it with PEFT first (merge_and_unload, save_pretrained) and name the result."
             )
 
 

@@ -1,8 +1,8 @@
-"""Tensor arithmetic whose bits do not depend on the thread count: float32 sums in small chunks, float64 reductions in a fixed order.
+"""Tensor arithmetic whose bits do not depend on the thread count: float32 in chunks, float64 sums in a fixed order.
 
-Only operations that round once per element (copy, multiply, add, divide) are used on whole tensors: a fused multiply-add may round
-differently in a vector loop and in its tail, and where the tails lie depends on the number of threads. torch is imported inside
-functions, so that the methods can be listed without it.
+Only operations that round once per element (copy, multiply, add, divide) are used on whole tensors: a fused
+multiply-add may round differently in a vector loop and in its tail, and where the tails lie depends on the number of
+threads. torch is imported inside functions, so that the methods can be listed without it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK = 1 << 19  # float32 elements of one scratch buffer on a CPU: smaller ones pay for each call, larger ones leave the cache
+# Float32 elements of one scratch buffer on a CPU: smaller ones pay for each call, larger ones leave the cache.
+CHUNK = 1 << 19
 CUDA_CHUNK = 1 << 24  # fewer, larger kernels there
 REDUCE = 1 << 16  # float64 elements of one partial sum
 
@@ -64,7 +65,8 @@ def weighted_sum(terms: Sequence[tuple["Tensor", float]], out: "Tensor", scratch
     """Write Σ coefficient · tensor into `out`: float32, in the order given, rounded once to the dtype of `out`.
 
     Args:
-        terms: Contiguous tensors of the shape of `out`, of any float dtype, with their coefficients. A coefficient of 1 multiplies nothing.
+        terms: Contiguous tensors of the shape of `out`, of any float dtype, with their coefficients. A coefficient of
+            1 multiplies nothing.
         out: Contiguous result, overwritten.
         scratch: Two buffers of it are used.
     """
@@ -113,7 +115,7 @@ def absolute_sum(tensor: "Tensor") -> float:
 
 
 def product(left: "Tensor", right: "Tensor") -> "Tensor":
-    """The float32 matrix product, made in blocks of rows by one thread each time, so that the bits do not depend on the thread count."""
+    """The float32 matrix product, in blocks of rows and by one thread, so that the bits do not depend on the count."""
     import torch
 
     result = torch.empty(left.shape[0], right.shape[1], dtype=torch.float32, device=left.device)

@@ -1,4 +1,4 @@
-"""Checkpoints by name: `zoo:` names, local folders, hub ids, LoRA adapters on any of these. Headers first, weights when needed."""
+"""Checkpoints by name: `zoo:` names, local folders, hub ids, LoRA adapters on any of these; headers first."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ class Checkpoint:
         return None
 
     def content_hash(self) -> str:
-        """sha256 over weights, config, tokenizer and adapters: equal hashes are equal models, whatever they are called."""
+        """sha256 over weights, config, tokenizer and adapters: equal hashes are equal models, under any name."""
         files = {path.name: path for path in {header.file for header in self.headers.values()}}
         files |= {"config.json": self.folder / "config.json"} | self.tokenizer_files()
         total = hashlib.sha256()
@@ -124,7 +124,8 @@ def open_checkpoint(name: str) -> Checkpoint:
     """Open a checkpoint by name; config and headers are read, no weights.
 
     Args:
-        name: `zoo:<name>`, a folder, `org/repo[@revision]`, an adapter folder (its config names the base), or `model+adapter`.
+        name: `zoo:<name>`, a folder, `org/repo[@revision]`, an adapter folder (its config names the base), or
+            `model+adapter`.
 
     Raises:
         CheckpointError: It cannot be found or read; the message says what to do.
@@ -278,7 +279,10 @@ def _shape_problems(first: Checkpoint, other: Checkpoint, *, aligned: bool) -> l
             if not aligned:
                 found.append((True, text))
         elif one != two:
-            text = f"{name} has shape {one} in {first.name!r} and {two} in {other.name!r}: only models of one size can be merged."
+            text = (
+                f"{name} has shape {one} in {first.name!r} and {two} in {other.name!r}: "
+                "only models of one size can be merged."
+            )
             found.insert(0, (False, text))
     return found
 

@@ -1,4 +1,4 @@
-"""Run the three steps of a method for one tensor: what live and offline merging share, so that they agree bit for bit."""
+"""The three steps of a method run for one tensor: live and offline merging share them, so they agree bit for bit."""
 
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any

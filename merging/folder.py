@@ -1,7 +1,7 @@
-"""A folder of safetensors on disk: names, shapes and dtypes from the headers alone, tensors one at a time. Never a pickle.
+"""A folder of safetensors on disk: names, shapes and dtypes from the headers, tensors one at a time, no pickles.
 
-Nothing outside the folder is read: shard names are plain file names, and links that lead out of the folder are refused (but
-for the hub's own cache, whose snapshots are made of links to its `blobs`).
+Nothing outside the folder is read: shard names are plain file names, and links that lead out of the folder are
+refused (but for the hub's own cache, whose snapshots are made of links to its `blobs`).
 """
 
 import hashlib
@@ -93,8 +93,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         return (inside(folder, found[0].name),)
     if any(any(folder.glob(pattern)) for pattern in PICKLES):
         raise CheckpointError(
-            f"{str(folder)!r} holds its weights as a pickle, which can run code and is never read. Convert it where you trust it: "
-            f"AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)."
+            f"{str(folder)!r} holds its weights as a pickle, which can run code and is never read. "
+            "Convert it where you trust it: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)."
         )
     raise CheckpointError(f"{str(folder)!r} holds no {SINGLE} and no {INDEX}: it is not a model in safetensors format.")
 

@@ -1,4 +1,4 @@
-"""Checkpoints by hub id, through huggingface_hub: only config, tokenizer and safetensors are fetched, never a pickle."""
+"""Checkpoints by hub id, through huggingface_hub: config, tokenizer and safetensors are fetched, never a pickle."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def fetch(name: str) -> Path:
-    """The folder of a hub checkpoint, downloaded now unless the hub's cache has it (HF_HUB_OFFLINE: from the cache only).
+    """The folder of a hub checkpoint, downloaded unless the hub's cache has it (HF_HUB_OFFLINE: the cache only).
 
     Raises:
         CheckpointError: It cannot be had; the message says what to do.

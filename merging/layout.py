@@ -39,7 +39,7 @@ def is_buffer(name: str) -> bool:
 
 
 def is_before_layers(name: str) -> bool:
-    """Whether a tensor outside the layers belongs to the embeddings; the others (final norm, head) come after the layers."""
+    """Whether a tensor outside the layers belongs to the embeddings; final norm and head come after the layers."""
     return bool(_BEFORE.search(name))
 
 

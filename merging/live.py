@@ -41,9 +41,9 @@ class Applied:
 class LiveModel:
     """One model that lives in memory and becomes whatever a recipe says.
 
-    Its parameters are allocated once and overwritten by `apply`; nobody else may write to them. A recipe of another shape (fewer layers, a
-    union vocabulary, another dtype) makes a new module, so read `model` and `tokenizer` after every `apply`. Not safe for threads: callers
-    take turns (slots that share a pool take turns by the pool's lock).
+    Its parameters are allocated once and overwritten by `apply`; nobody else may write to them. A recipe of another
+    shape (fewer layers, a union vocabulary, another dtype) makes a new module, so read `model` and `tokenizer` after
+    every `apply`. Not safe for threads: callers take turns (slots that share a pool take turns by the pool's lock).
 
     Attributes:
         recipe: What is loaded now; None before the first `apply` and after one that failed while writing.
@@ -65,11 +65,14 @@ class LiveModel:
         Args:
             models: Checkpoints kept resident, by name. A recipe may name others; they are opened when it is applied.
             device: "cpu" or "cuda" (with a number, if there are several); a pool that is given decides instead.
-            threads: Threads of the arithmetic, None for torch's own choice. The count outside `apply` is not changed, nor is any result.
-            memo_bytes: Most bytes of prepared work kept; None for a share of the machine's memory. A pool that is given decides instead.
+            threads: Threads of the arithmetic, None for torch's own choice. The count outside `apply` is not changed,
+                nor is any result.
+            memo_bytes: Most bytes of prepared work kept; None for a share of the machine's memory. A pool that is
+                given decides instead.
             pool: Share this one.
-            compute_dtype: "float32" holds the merged weights, rounded once to the recipe's dtype as ever, in float32 parameters: a CPU
-                without bf16 arithmetic runs such a model ten times faster. None: the parameters have the recipe's dtype.
+            compute_dtype: "float32" holds the merged weights, rounded once to the recipe's dtype as ever, in float32
+                parameters: a CPU without bf16 arithmetic runs such a model ten times faster. None: the parameters
+                have the recipe's dtype.
 
         Raises:
             CheckpointError: A checkpoint cannot be read.
@@ -103,7 +106,7 @@ class LiveModel:
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerBase | None":
-        """The merged model's tokenizer; None where its checkpoints have none (such a model can be merged, not chatted with)."""
+        """The merged model's tokenizer; None where its checkpoints have none: it can be merged, not chatted with."""
         return self._tokenizer
 
     def apply(self, recipe: Recipe) -> Applied:
@@ -152,7 +155,7 @@ class LiveModel:
         self._model, self._parameters, self._shape = model, parameters, shape
 
     def _write(self, planned: Plan) -> None:
-        """Merge every tensor whose recipe changed. `recipe` is None meanwhile, and stays so if this fails: the next apply repairs."""
+        """Merge every tensor that changes. `recipe` is None meanwhile, and after a failure: the next apply repairs."""
         self.recipe = None
         method, counted = planned.method, []
         for job in planned.jobs:
@@ -237,7 +240,8 @@ def _check_names(planned: Plan, parameters: "dict[str, Tensor]") -> None:
     for job in planned.jobs:
         if tuple(parameters[job.name].shape) != tuple(job.shape):
             raise CheckpointError(
-                f"{job.name} has shape {job.shape} in {planned.donor.name!r}, but its config makes it {tuple(parameters[job.name].shape)}."
+                f"{job.name} has shape {job.shape} in {planned.donor.name!r}, "
+                f"but its config makes it {tuple(parameters[job.name].shape)}."
             )
 
 

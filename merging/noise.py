@@ -1,8 +1,8 @@
-"""Counter-based uniform noise: element i of (seed, model, tensor name) is the same number on any device, in any order, with any thread count.
+"""Counter-based uniform noise: element i of (seed, model, tensor name) is one number on any device, in any order.
 
-Two rounds of a 32-bit integer hash over the element's index, each with its own half of a key drawn from SHA-256. The multiplications are
-done in int64 with factors below 2**31, so that no step overflows and every device gives the same bits. The hash is the
-"prospector" family's (Wellons, https://github.com/skeeto/hash-prospector, public domain).
+Two rounds of a 32-bit integer hash over the element's index, each with its own half of a key drawn from SHA-256. The
+multiplications are done in int64 with factors below 2**31, so that no step overflows and every device gives the same
+bits. The hash is the "prospector" family's (Wellons, https://github.com/skeeto/hash-prospector, public domain).
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def _mix(word: "Tensor") -> "Tensor":
 
 
 def uniform(stream: tuple[int, int], start: int, end: int, *, device: str = "cpu") -> "Tensor":
-    """Elements [start, end) of a stream: float32 multiples of 2**-24 in [0, 1). `keep = noise < density` keeps a share `density`."""
+    """Elements [start, end) of a stream: float32 multiples of 2**-24 in [0, 1); `noise < density` keeps that share."""
     import torch
 
     index = torch.arange(start, end, dtype=torch.int64, device=device)

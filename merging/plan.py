@@ -158,7 +158,8 @@ def _check_range(piece: Slice, opened: Mapping[str, Checkpoint]) -> None:
     for source in piece.sources:
         if source.layer_range and source.model in opened and source.layer_range[1] > opened[source.model].layers:
             raise RecipeError(
-                f"layer_range {list(source.layer_range)} asks {source.model!r} for more layers than its {opened[source.model].layers}."
+                f"layer_range {list(source.layer_range)} asks {source.model!r} for more layers "
+                f"than its {opened[source.model].layers}."
             )
 
 

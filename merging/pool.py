@@ -1,4 +1,4 @@
-"""The endpoints kept resident: stored tensors on the device, and the memo of work that does not depend on the sliders."""
+"""The endpoints kept resident: stored tensors on the device, and the memo of work that no slider changes."""
 
 import os
 import threading
@@ -72,7 +72,8 @@ class Pool:
             tensor = tensor.to(self.device, copy=self._resident).contiguous()
             if not is_finite(tensor):
                 raise CheckpointError(
-                    f"{key.name} in {key.file!r} holds NaN or infinity, so nothing can be merged with it: use another checkpoint."
+                    f"{key.name} in {key.file!r} holds NaN or infinity, so nothing can be merged with it: "
+                    "use another checkpoint."
                 )
             self._stored[key] = tensor
         return self._stored[key]

@@ -1,4 +1,4 @@
-"""A recipe: which models are merged, how, with what settings. Frozen, comparable, with a digest; reads and writes mergekit YAML. Needs no torch."""
+"""A recipe: which models are merged, how, with what settings; mergekit YAML in and out. Needs no torch."""
 
 import hashlib
 import json
@@ -45,10 +45,12 @@ class Recipe:
 
     Attributes:
         method: Name of the merge method.
-        slices: The layers of the merged model, first to last. A recipe with `models` is one slice whose sources have no layer range.
+        slices: The layers of the merged model, first to last. A recipe with `models` is one slice whose sources have
+            no layer range.
         base_model: The ancestor (TIES, DARE, SLERP of task vectors) or the t = 0 model (SLERP).
         parameters: Settings of the whole merge.
-        out_dtype: "float32", "bfloat16", "float16", or None for the dtype of the donor (base_model, else the first model).
+        out_dtype: "float32", "bfloat16", "float16", or None for the dtype of the donor (base_model, else the first
+            model).
         dtype: The recipe's compute dtype, kept for the round trip; the arithmetic here is float32 whatever it says.
         tokenizer: None (vocabularies must agree), "base", "union" or the name of a model.
         seed: Seed of the noise of a random method.
@@ -73,7 +75,8 @@ class Recipe:
         """Read a recipe from YAML text, or from a file (a `Path`, or one line that ends in .yaml or .yml).
 
         Raises:
-            RecipeError: The file or its YAML cannot be read, a key is unknown, or the recipe asks for what cannot be computed.
+            RecipeError: The file or its YAML cannot be read, a key is unknown, or the recipe asks for what cannot be
+                computed.
         """
         from merging.recipe_yaml import parse, read_text
 
@@ -92,7 +95,7 @@ class Recipe:
         tokenizer_source: str | None = None,
         seed: int = 0,
     ) -> "Recipe":
-        """The recipe that the same words in YAML give; `per_model` holds one mapping of parameters for each of `models`.
+        """The recipe that the same words in YAML give; `per_model` holds one mapping of parameters for each model.
 
         Raises:
             RecipeError: As `from_yaml`.
@@ -126,7 +129,7 @@ class Recipe:
         return emit(self)
 
     def digest(self) -> str:
-        """sha256 of the recipe's meaning, 64 hex digits: key order, spelled-out defaults, unused settings and compute dtype do not count."""
+        """sha256 of the recipe's meaning, 64 hex digits; key order, written-out defaults, compute dtype are not in it."""
         return self._digest
 
     @cached_property
@@ -162,7 +165,7 @@ class Recipe:
         return found
 
     def setting(self, name: str, piece: Slice, source: Source | None) -> Setting:
-        """What the recipe says of one knob for one source, most specific first, ending with the default where there is one."""
+        """What the recipe says of one knob for one source, most specific first, then the default where there is one."""
         knob = registry.get(self.method).knobs[name]
         own = dict(source.parameters).get(name) if source and knob.per_model else None
         default = constant(knob.absent) if knob.absent is not None else None
@@ -210,7 +213,7 @@ class Recipe:
         return [name for piece in pieces for name, _ in piece]
 
     def label(self) -> str:
-        """The recipe in a few characters, for chips and hovers: "slerp t=0.50", "ties weight=0.50/0.50 density=0.40"."""
+        """The recipe in a few characters, for chips: "slerp t=0.50", "ties weight=0.50/0.40 density=0.40"."""
         if len(self.slices) == 1 and len(self.slices[0].sources) == 1 and self.method == "linear":
             return self.slices[0].sources[0].model
         words = [self.method]

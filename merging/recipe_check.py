@@ -72,7 +72,8 @@ def _ranges(piece: "Slice", place: str, *, whole: bool) -> None:
         first, end = source.layer_range
         if not 0 <= first < end:
             raise RecipeError(
-                f"{place}[{number}].layer_range is [{first}, {end}]: it must be [first, one after the last], first >= 0."
+                f"{place}[{number}].layer_range is [{first}, {end}]: it must be [first, one after the last], "
+                "first >= 0."
             )
         sizes.add(end - first)
     if len(sizes) > 1:
@@ -96,7 +97,7 @@ def _settings(parameters: tuple[tuple[str, Setting], ...], place: str, recipe: "
 
 
 def _weights(recipe: "Recipe", piece: "Slice", place: str) -> None:
-    """Constant weights that sum to 0 where they are normalised by their sum; gradients are checked tensor by tensor when planning."""
+    """Refuse constant weights that sum to 0 and are divided by it; gradients are checked tensor by tensor later."""
     if recipe.method != "linear":
         return
     settings = [recipe.setting("weight", piece, source) for source in recipe.roles(piece)[1]]

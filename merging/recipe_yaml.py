@@ -1,4 +1,4 @@
-"""mergekit YAML to `Recipe` and back. Unknown keys are refused by name; nothing is ignored in silence. Needs no torch."""
+"""mergekit YAML to `Recipe` and back; unknown keys are refused by name, none is ignored. Needs no torch."""
 
 import math
 from collections.abc import Mapping
@@ -284,13 +284,8 @@ def emit(recipe: Recipe) -> str:
         parameters["seed"] = recipe.seed
     if parameters:
         tree["parameters"] = parameters
-    for key, value in (
-        ("dtype", recipe.dtype),
-        ("out_dtype", recipe.out_dtype),
-        ("tokenizer_source", recipe.tokenizer),
-    ):
-        if value:
-            tree[key] = value
+    last = {"dtype": recipe.dtype, "out_dtype": recipe.out_dtype, "tokenizer_source": recipe.tokenizer}
+    tree |= {key: value for key, value in last.items() if value}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
 
 

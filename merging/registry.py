@@ -1,4 +1,4 @@
-"""The merge methods and their knobs: what the page draws sliders from and a recipe is checked against. Needs no torch."""
+"""The merge methods and their knobs: what sliders are drawn from and recipes checked against. Needs no torch."""
 
 import functools
 import importlib
@@ -11,7 +11,8 @@ from typing import Any, Literal
 from merging.errors import RecipeError, did_you_mean
 
 Inputs = Literal["two", "models", "base+models", "two+base?"]
-# Everything mergekit 0.1.5 reads under `parameters`. A recipe may carry one that its method does not use; that is told, not refused.
+# Everything mergekit 0.1.5 reads under `parameters`. A recipe may carry one that its method does not use; that is
+# told, not refused.
 MERGEKIT_PARAMETERS = frozenset(
     [
         "t",
@@ -77,11 +78,12 @@ class Steps:
     Attributes:
         prepare: `(group) -> memo`; depends on the checkpoints and the seed. `group` is a `merging.sources.Group`.
         select: `(memo, values) -> choice`; depends on the knobs whose stage is "select" as well.
-        combine: `(base, choices, values, out, scratch) -> bool | None`; writes the merged tensor into `out`. What it returns is counted for
-            the method's note (SLERP: whether the tensor took the spherical branch).
-        each: False: one group of all models, `choices` has one element. True: one group per model, each beside the base, so that
-            moving one model's density redoes that model only.
-        check: `(values)`; raises RecipeError where the values of one tensor cannot be computed with. Run before any weight is touched.
+        combine: `(base, choices, values, out, scratch) -> bool | None`; writes the merged tensor into `out`. What it
+            returns is counted for the method's note (SLERP: whether the tensor took the spherical branch).
+        each: False: one group of all models, `choices` has one element. True: one group per model, each beside the
+            base, so that moving one model's density redoes that model only.
+        check: `(values)`; raises RecipeError where the values of one tensor cannot be computed with. Run before any
+            weight is touched.
     """
 
     prepare: Callable[..., Any]
@@ -101,8 +103,8 @@ class Method:
         paper: Address of the paper it comes from.
         summary: One sentence: when to use it.
         formula: The result in one line.
-        inputs: "two": base_model is the t = 0 end, one other model. "models": one or more, no base. "base+models": a common ancestor and its
-            descendants. "two+base?": two models and, if given, their ancestor.
+        inputs: "two": base_model is the t = 0 end, one other model. "models": one or more, no base. "base+models": a
+            common ancestor and its descendants. "two+base?": two models and, if given, their ancestor.
         random: Uses noise, so the recipe's seed matters.
         knobs: The knobs by their name in a recipe, in the order the page shows them.
         pure: The whole method as one function on tensors, for reading and for tests.
@@ -145,8 +147,8 @@ def method(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated pure function as a merge method.
 
-    A knob whose name is a Python word is written with a trailing underscore (`lambda_`). `note(count, total)` turns the number of tensors for
-    which `combine` returned True into a sentence for the page.
+    A knob whose name is a Python word is written with a trailing underscore (`lambda_`). `note(count, total)` turns
+    the number of tensors for which `combine` returned True into a sentence for the page.
     """
 
     def register(pure: Callable[..., Any]) -> Callable[..., Any]:

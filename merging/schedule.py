@@ -1,4 +1,4 @@
-"""The value of a parameter for one tensor: name filters and per-layer gradients, as mergekit reads them. Needs no torch."""
+"""The value of a parameter for one tensor: name filters and per-layer gradients, as in mergekit. Needs no torch."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ Scalar = float | bool
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a setting: a constant (one value) or a gradient over the layers (several), for tensors whose name holds `filter`."""
+    """One line of a setting: a constant, or a gradient over the layers, for tensors whose name holds `filter`."""
 
     value: tuple[Scalar, ...]
     filter: str | None = None
@@ -26,7 +26,7 @@ def constant(value: Scalar) -> Setting:
 
 
 def join(*levels: Setting | None) -> Setting:
-    """The settings of several levels as one, most specific first: the first matching line wins, so what follows a line without filter is cut."""
+    """The settings of several levels as one, most specific first; what follows a line without filter is cut."""
     lines: list[Entry] = []
     for entry in (entry for level in levels if level for entry in level):
         lines.append(entry)
@@ -49,8 +49,8 @@ def value(setting: Setting, name: str, place: float) -> Scalar | None:
         place: 0 to 1 over the layers of the slice; embeddings, final norm and head stand at 0.
 
     Returns:
-        The value, numbers interpolated linearly between the two nearest anchors (true / false: the anchor below), or None when no
-        line matches.
+        The value, numbers interpolated linearly between the two nearest anchors (true / false: the anchor below), or
+        None when no line matches.
     """
     entry = next((entry for entry in setting if entry.matches(name)), None)
     if entry is None:

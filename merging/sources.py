@@ -1,4 +1,4 @@
-"""One model's tensor as the methods see it: a stored tensor plus unrounded low-rank parts, and its difference from the base."""
+"""One model's tensor as the methods see it: a stored tensor plus unrounded low-rank parts, and its delta."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -61,9 +61,10 @@ class Operand:
         return _sum_parts(self.low_rank, self.store.device).add_(stored).view(stored.shape)
 
     def delta(self, base: "Operand") -> "Tensor | None":
-        """Value minus the base's value, a new float32 tensor; None where both are the same storage, so that it is exactly 0.
+        """Value minus the base's value, a new float32 tensor; None where both are the same storage: it is exactly 0.
 
-        Where both add low-rank parts to one stored tensor, the parts alone are subtracted: nothing is lost to the size of the weights.
+        Where both add low-rank parts to one stored tensor, the parts alone are subtracted: nothing is lost to the
+        size of the weights.
         """
         shared = len(base.low_rank)
         if self.key == base.key:
@@ -75,7 +76,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class Aligned:
-    """One model's embedding or head with its rows put in the order of the merged vocabulary. Stands in for an `Operand`.
+    """One model's embedding or head, its rows in the order of the merged vocabulary; stands in for an `Operand`.
 
     Attributes:
         model: Name of the model in the recipe.

@@ -1,4 +1,4 @@
-"""A memo of work that does not depend on the sliders, kept under a budget of bytes; results never depend on what it holds."""
+"""A memo of work that no slider changes, kept under a budget of bytes; results never depend on what it holds."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable

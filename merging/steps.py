@@ -19,7 +19,7 @@ TINY = 1e-7  # an L1 norm below it is not divided by, as in mergekit
 
 @dataclass(frozen=True)
 class Delta:
-    """What `prepare` keeps of one model: who it is, the L1 norm of its delta, how many elements each bin of magnitudes holds.
+    """What `prepare` keeps of one model: who it is, its delta's L1 norm, the elements in each bin of magnitudes.
 
     Attributes:
         group: The base and the one model.
@@ -51,7 +51,7 @@ def delta(group: "Group") -> Delta:
 
 
 def ordered_delta(group: "Group") -> Delta:
-    """`prepare` of methods that trim by magnitude: one pass counts the magnitudes into bins, so that a cut needs no sort of the tensor."""
+    """`prepare` of methods that trim by magnitude: magnitudes are counted into bins, so that a cut needs no sort."""
     found = Delta(group, 0.0).tensor()
     if found is None:
         return Delta(group, 0.0)
@@ -73,7 +73,7 @@ def magnitude_bits(tensor: "Tensor") -> "Tensor":
 
 
 def keep_count(density: float, size: int) -> int:
-    """How many of `size` elements a trim to `density` keeps: ⌊density · size⌋, at least 1; none for a density of 0 or less."""
+    """How many of `size` elements a trim keeps: ⌊density · size⌋, at least 1; none for a density of 0 or less."""
     return 0 if density <= 0 else min(size, max(1, int(density * size)))
 
 
@@ -127,8 +127,9 @@ def elect_and_merge(
 ) -> None:
     """Write base + λ · (mean of the weighted deltas that have the elected sign) into `out`.
 
-    The sign of an element is elected by the sum of the weighted deltas (0 elects plus). Those that agree are added; `normalize` divides by
-    the sum of their weights. (TIES, https://arxiv.org/abs/2306.01708, with mergekit's weights before the election.)
+    The sign of an element is elected by the sum of the weighted deltas (0 elects plus). Those that agree are added;
+    `normalize` divides by the sum of their weights. (TIES, https://arxiv.org/abs/2306.01708, with mergekit's weights
+    before the election.)
 
     Args:
         base: Weights of the ancestor, any float dtype.
@@ -143,7 +144,8 @@ def elect_and_merge(
         out.copy_(base)
         return
     if len(used) == 1 and values["normalize"]:
-        # One voter always wins, and its weight divides out; the kernel below would give the same up to the rounding of w · δ / w.
+        # One voter always wins, and its weight divides out; the kernel below would give the same up to the rounding
+        # of w · δ / w.
         weighted_sum([(base, 1.0), (used[0][0].view(base.shape), scale)], out, scratch)
         return
     weights = [w for _, w in used]
@@ -187,7 +189,7 @@ def _elect(pieces: Sequence["Tensor"], weights: Sequence[float], normalize: bool
 
 
 def _guard(share: "Tensor", weights: Sequence[float]) -> None:
-    """Put something harmless where the sum of the agreeing weights is 0: nothing agrees there, or negative weights cancel (1, as in mergekit)."""
+    """Put something harmless where the agreeing weights sum to 0: nothing agrees, or they cancel (mergekit: 1)."""
     if min(weights) > 0:
         share.clamp_min_(min(weights))
     else:

@@ -1,4 +1,4 @@
-"""One vocabulary for models whose tokenizers differ: which token is which row, and what stands where a model lacks a token.
+"""One vocabulary for models whose tokenizers differ: which token is which row, and what stands for a missing one.
 
 The rows of embedding and head are permuted by token string. A model without a token takes the base's row, else the only
 owner's, else the mean of the owners; then the merge method runs on the aligned matrices.
@@ -107,7 +107,8 @@ def read_vocabulary(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, M
     file = checkpoint.tokenizer_files().get("tokenizer.json")
     if file is None:
         raise CompatibilityError(
-            f"{checkpoint.name!r} has no tokenizer.json, so its vocabulary cannot be aligned: leave tokenizer_source out."
+            f"{checkpoint.name!r} has no tokenizer.json, so its vocabulary cannot be aligned: "
+            "leave tokenizer_source out."
         )
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""DARE with TIES: drop changes at random, rescale the rest, then merge by elected sign (https://arxiv.org/abs/2311.03099)."""
+"""DARE with TIES: drop changes at random, rescale the rest, merge by elected sign (https://arxiv.org/abs/2311.03099)."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def drop_(values: "Tensor", density: float, stream: tuple[int, int]) -> "Tensor":
-    """Keep each element with probability `density`, set the others to 0, in place. Masks of one stream are nested as the density grows."""
+    """Keep each element with probability `density`, in place; masks of one stream are nested as the density grows."""
     flat = values.view(-1)
     for start, end in spans(flat.numel(), 1 << 17):
         dropped = noise.uniform(stream, start, end, device=str(flat.device)) >= density
@@ -38,7 +38,7 @@ def select(memo: Delta, values: Mapping[str, Any]) -> Trimmed:
     "dare_ties",
     title="DARE-TIES",
     paper="https://arxiv.org/abs/2311.03099",
-    summary="Experts whose changes are redundant: most are dropped at random and the rest scaled up, so that they collide less; then as TIES.",
+    summary="Experts with redundant changes: most are dropped at random and the rest scaled up, so they collide less.",
     formula="TIES of mᵢ·δᵢ·‖δᵢ‖₁/‖mᵢ·δᵢ‖₁,  mᵢ ~ Bernoulli(density)",
     inputs="base+models",
     random=True,
@@ -77,7 +77,8 @@ def dare_ties(
     Returns:
         float32 weights.
 
-    Differs from the paper: rescales by the ratio of the L1 norms, as mergekit does, not by 1 / density; on large tensors they are nearly equal.
+    Differs from the paper: rescales by the ratio of the L1 norms, as mergekit does, not by 1 / density; on large
+    tensors they are nearly equal.
     """
     kept: list[Tensor | None] = []
     for model, part, stream in zip(models, density, streams, strict=True):

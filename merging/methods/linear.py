@@ -39,7 +39,7 @@ def coefficients(weights: Sequence[float], *, normalize: bool) -> list[float]:
 
 
 def combine(base: None, choices: Sequence["Group"], values: Mapping[str, Any], out: "Tensor", scratch: Scratch) -> None:
-    """Write the weighted sum. One storage under all models, weights adding up to 1, is that storage: copied, not computed."""
+    """Write the weighted sum; one storage under all models, with weights that sum to 1, is copied, not computed."""
     group = choices[0]
     if group.is_one and values["normalize"]:
         out.copy_(group.models[0].value())

@@ -1,4 +1,4 @@
-"""NuSLERP: SLERP with weights, and of task vectors where an ancestor is given (mergekit's name; Shoemake 1985 for the curve)."""
+"""NuSLERP: SLERP with weights, and of task vectors where an ancestor is given (mergekit's name, Shoemake's curve)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Arc:
-    """The ends and the angle: a number for the whole tensor, or float64 angles that broadcast against it (0: straight line)."""
+    """The ends and the angle (0: straight line): one for the whole tensor, or float64 angles that broadcast to it."""
 
     ends: Ends
     angle: "float | Tensor"
@@ -66,7 +66,7 @@ def whole_angle(first: "Tensor", second: "Tensor") -> float:
 
 
 def vector_angles(first: "Tensor", second: "Tensor", dim: int) -> "Tensor":
-    """The angle of each pair of vectors along `dim`, in radians, float64, that dimension kept with size 1; 0 where they are colinear."""
+    """The angle of each pair of vectors along `dim` (kept, with size 1), float64 radians; 0 where they are colinear."""
     with thread_count(1):
         one, two = first.double(), second.double()
         norms = [(x * x).sum(dim, keepdim=True).sqrt_().clamp_min_(SHORTEST) for x in (one, two)]
@@ -99,7 +99,7 @@ def prepare(group: "Group") -> Ends:
 
 
 def select(memo: Ends, values: Mapping[str, Any]) -> Arc:
-    """The angles: one, or one per vector. Where an end is 0 everywhere there is no direction, and π/2 (cosine 0) stands for it."""
+    """The angles: one, or one per vector; π/2 (cosine 0) where an end is 0 everywhere and has no direction."""
     first, second = memo.tensors()
     if first is None or second is None:
         return Arc(memo, math.pi / 2)
@@ -109,7 +109,7 @@ def select(memo: Ends, values: Mapping[str, Any]) -> Arc:
 
 
 def combine(base: Any, choices: Sequence[Arc], values: Mapping[str, Any], out: "Tensor", scratch: Scratch) -> bool:
-    """Write the point at t of the arc, added to the base where there is one; True where it lies off the straight line."""
+    """Write the point at t of the arc, added to the base if there is one; True where it lies off the straight line."""
     arc, t = choices[0], share(values["weight"])
     group = arc.ends.group
     if group.is_one and base is None:
@@ -136,14 +136,14 @@ def _combine_vectors(
 
 def note(off_line: int, total: int) -> str:
     """What the page says beside the recipe."""
-    return f"{off_line} of {total} tensors follow an arc; the others, equal or unchanged in a model, follow the straight line."
+    return f"{off_line} of {total} tensors follow an arc; the others are equal, or unchanged in one of the models."
 
 
 @method(
     "nuslerp",
     title="SLERP of task vectors (NuSLERP)",
     paper="https://doi.org/10.1145/325334.325242",
-    summary="Two experts of one base: turns from one's change to the other's, where plain SLERP of near twins is only a straight line.",
+    summary="Two experts of one base: turns from one's change to the other's; plain SLERP of near twins is a line.",
     formula="b + slerp(δ₁, δ₂; t = w₂ / (w₁ + w₂)); without a base, slerp(x₁, x₂; t)",
     inputs="two+base?",
     steps=Steps(prepare, select, combine),

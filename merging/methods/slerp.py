@@ -76,7 +76,7 @@ def note(spherical: int, total: int) -> str:
     "slerp",
     title="SLERP",
     paper="https://doi.org/10.1145/325334.325242",
-    summary="Two models, one slider: keeps the length of the weights where their directions differ; near twins get the straight line.",
+    summary="Two models, one slider: keeps the length of weights that point apart; near twins get the straight line.",
     formula="sin((1−t)θ)/sin θ · a + sin(tθ)/sin θ · b,  straight line where |cos θ| > 0.9995",
     inputs="two",
     steps=Steps(prepare, select, combine),
@@ -92,7 +92,8 @@ def slerp(first: "Tensor", second: "Tensor", *, t: float) -> "Tensor":
         t: Any finite number.
 
     Returns:
-        float32 weights. The tensors themselves are combined, not their unit vectors, so the norm is not constant (as in mergekit).
+        float32 weights. The tensors themselves are combined, not their unit vectors, so the norm is not constant (as
+        in mergekit).
     """
     one, two = coefficients(angle(first, second), t)
     return first.float() * one + second.float() * two

@@ -46,8 +46,8 @@ def combine(
     "ties",
     title="TIES",
     paper="https://arxiv.org/abs/2306.01708",
-    summary="Several experts of one base that pull entries in opposite directions: small changes are dropped and each entry follows the majority.",
-    formula="b + λ · Σ Mᵢ·wᵢ·trim(δᵢ) / Σ Mᵢ·wᵢ,  Mᵢ = agrees with the sign of Σ wᵢ·trim(δᵢ)",
+    summary="Experts that pull in opposite directions: small changes are dropped, each entry follows the majority.",
+    formula="b + λ · Σ Mᵢ·wᵢ·trim(δᵢ) / Σ Mᵢ·wᵢ,  Mᵢ: has the sign of Σ wᵢ·trim(δᵢ)",
     inputs="base+models",
     steps=Steps(ordered_delta, select, combine, each=True),
     weight=Knob(0.0, 1.0, 0.5, per_model=True, help="Pull of this model, in the vote on signs and in the average."),
@@ -74,8 +74,8 @@ def ties(
         base: Weights of the common ancestor.
         models: Weights of its descendants, same shape.
         weight: Coefficient of each model; any finite value, a negative one flips its change before the vote.
-        density: Fraction of each change kept, by magnitude over the whole tensor; 1 and above keeps all, 0 and below none. At the cut the
-            lowest index stays.
+        density: Fraction of each change kept, by magnitude over the whole tensor; 1 and above keeps all, 0 and below
+            none. At the cut the lowest index stays.
         lambda_: Factor of the merged change.
         normalize: Divide by the sum of the agreeing weights.
         rescale: Scale each trimmed change back to its L1 norm.
@@ -83,8 +83,8 @@ def ties(
     Returns:
         float32 weights. All densities 0 give `base`.
 
-    Differs from the paper: signs are elected after weighting, as mergekit does, because the paper has no weights; with equal weights
-    both agree.
+    Differs from the paper: signs are elected after weighting, as mergekit does, because the paper has no weights;
+    with equal weights both agree.
     """
     trimmed: list[Tensor | None] = []
     for model, part in zip(models, density, strict=True):

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.merging import tiny
 
 from merging import LiveModel, Recipe, merge_to_folder
 from merging.checkpoint import open_checkpoint
 from merging.errors import CheckpointError
 from merging.pool import Pool
 from merging.sources import Operand
+from tests.merging import tiny
 
 Q = "model.layers.0.self_attn.q_proj"
 
@@ -122,7 +122,7 @@ def test_an_adapter_of_another_model_is_refused(base: Path, tmp_path: Path) -> N
     lora = tiny.write_adapter(tmp_path / "lora", str(base))
     tensors = load_file(lora / "adapter_model.safetensors")
     save_file({n.replace("q_proj", "z_proj"): t for n, t in tensors.items()}, lora / "adapter_model.safetensors")
-    with pytest.raises(CheckpointError, match="z_proj.weight, which its model does not have"):
+    with pytest.raises(CheckpointError, match=r"z_proj\.weight, which its model does not have"):
         open_checkpoint(str(lora))
     wide = {n: torch.zeros(2, 9) if "lora_A" in n else t for n, t in tensors.items()}
     save_file(wide, lora / "adapter_model.safetensors")
@@ -140,7 +140,7 @@ def test_an_adapter_on_itself_is_refused(tmp_path: Path) -> None:
 
 
 def test_deltas_are_never_rounded(tmp_path: Path) -> None:
-    """On bfloat16 weights a LoRA's delta is B·A itself, not what is left of it after adding and subtracting the weights."""
+    """On bfloat16 weights a LoRA's delta is B·A itself, not what adding and subtracting the weights leaves."""
     base = tiny.write_model(tmp_path / "base", tiny.weights(0, torch.bfloat16))
     lora = tiny.write_adapter(tmp_path / "lora", str(base))
     pool = Pool()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.merging import tiny
 
 from merging import LiveModel, Recipe, merge_to_folder
 from merging.checkpoint import check_compatible, compatibility, open_checkpoint
 from merging.errors import CheckpointError, CompatibilityError, MergeError
+from tests.merging import tiny
 
 
 def shard(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -77,23 +77,30 @@ def rewrite(folder: Path, dtype: torch.dtype) -> None:
     )
 
 
+def scramble(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x08" + bytes(7) + b"not json")
+
+
+WEIGHTS = tiny.weights(0)
+INSIDE = "only files of that very folder"
+THIRD = "model-00003-of-00002.safetensors"
 BAD = [
-    pytest.param(lambda f: truncate(f, 3000), r"model.safetensors' is truncated: its header promises \d+ bytes", id="truncated"),
+    pytest.param(lambda f: truncate(f, 3000), r"is truncated: its header promises \d+ bytes", id="truncated"),
     pytest.param(lambda f: truncate(f, 100), "truncated", id="truncated header"),
     pytest.param(lambda f: truncate(f, 4), "truncated", id="four bytes"),
     pytest.param(lambda f: truncate(f, 0), "truncated", id="empty file"),
-    pytest.param(lambda f: (f / "model.safetensors").write_bytes(b"\x08" + bytes(7) + b"not json"), "damaged", id="damaged header"),
+    pytest.param(scramble, "damaged", id="damaged header"),
     pytest.param(as_pickle, r"pickle.*Convert.*save_pretrained", id="pickle only"),
     pytest.param(lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors", id="no weights"),
     pytest.param(lambda f: (f / "config.json").unlink(), "no readable config.json", id="no config"),
     pytest.param(lambda f: (f / "config.json").write_text("[1]"), "not a JSON object", id="config no object"),
     pytest.param(lambda f: (f / "config.json").write_text("{"), "not JSON", id="config no JSON"),
-    pytest.param(lambda f: break_shard_name(f, "model-00003-of-00002.safetensors"), "lacks model-00003", id="missing shard"),
-    pytest.param(lambda f: break_shard_name(f, "../outside.safetensors"), "only files of that very folder", id="shard outside"),
-    pytest.param(lambda f: break_shard_name(f, "/etc/passwd"), "only files of that very folder", id="absolute shard"),
+    pytest.param(lambda f: break_shard_name(f, THIRD), "lacks model-00003", id="missing shard"),
+    pytest.param(lambda f: break_shard_name(f, "../outside.safetensors"), INSIDE, id="shard outside"),
+    pytest.param(lambda f: break_shard_name(f, "/etc/passwd"), INSIDE, id="absolute shard"),
     pytest.param(link_out, "link out of that folder", id="link outside"),
     pytest.param(lambda f: rewrite(f, torch.int8), "stores .* as I8", id="integers"),
-    pytest.param(lambda f: tiny.write_model(f, tiny.weights(0), quantization_config={"x": 1}), "quantised", id="quantised"),
+    pytest.param(lambda f: tiny.write_model(f, WEIGHTS, quantization_config={"a": 1}), "quantised", id="quantised"),
 ]  # fmt: skip
 
 

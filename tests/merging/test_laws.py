@@ -1,4 +1,4 @@
-"""The laws of the house, for every registered method: live is offline, no weights is the base, order and history do not matter."""
+"""The laws, for every registered method: live is offline, no weights is the base, order and history do not matter."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tests.merging import tiny
 
 from merging import LiveModel, Pool, Recipe, merge_to_folder, registry
 from merging.errors import MergeError
+from tests.merging import tiny
 
 METHODS = [method.name for method in registry.methods()]
 DELTA = [method.name for method in registry.methods() if method.inputs == "base+models"]
@@ -72,6 +72,32 @@ def test_live_after_any_moves_is_offline(family: dict[str, str], name: str, seco
             live.apply(recipe)
     found = [offline(recipes[-1], threads) for threads in (1, 2)]
     assert all(same(live, tensors) for live in lives for tensors in found)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Models with a tensor that torch splits among threads, and that takes more than one chunk of scratch."""
+    folder = tmp_path_factory.mktemp("large")
+    base = tiny.weights(0, torch.bfloat16, vocab=70_001)
+    found = {"base": base, "a": tiny.moved(base, 1), "b": tiny.moved(base, 2)}
+    return {name: str(tiny.write_model(folder / name, tensors)) for name, tensors in found.items()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_thread_count_changes_nothing(large: dict[str, str], name: str) -> None:
+    every = {"weight": (0.7, 0.4), "density": (0.5, 0.3), "t": 0.4, "rescale": True, "nuslerp_flatten": False}
+    recipe = build(name, large, {k: v for k, v in every.items() if k in registry.get(name).knobs})
+    one, two, three = (offline(recipe, threads) for threads in (1, 2, 3))
+    assert all(torch.equal(one[key], two[key]) and torch.equal(one[key], three[key]) for key in one)
+
+
+def test_wider_parameters_hold_the_same_weights(family: dict[str, str]) -> None:
+    live = LiveModel(list(family.values()), compute_dtype="float32")
+    for t in (0.2, 0.7):
+        recipe = build("slerp", family, {"t": t})
+        live.apply(recipe)
+        assert all(torch.equal(live.model.state_dict()[n], x.float()) for n, x in offline(recipe).items())
+    assert live.model.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", DELTA)

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tests.merging import oracles
 
 from merging import noise
 from merging.methods.dare_ties import dare_ties
@@ -13,6 +12,7 @@ from merging.methods.nuslerp import nuslerp
 from merging.methods.slerp import slerp
 from merging.methods.ties import ties
 from merging.steps import SMALL, keep_count, ordered_delta, trim_
+from tests.merging import oracles
 
 SHAPES = [
     pytest.param((1,), id="one"),

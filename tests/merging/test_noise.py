@@ -16,7 +16,7 @@ def test_is_uniform() -> None:
     counts = torch.histc(stream(), bins=256, min=0, max=1)
     chi2 = ((counts - N / 256) ** 2 / (N / 256)).sum().item()
     assert abs(chi2 - 255) < 6 * math.sqrt(2 * 255)
-    assert 0 <= stream().min() and stream().max() < 1
+    assert stream().min() >= 0 and stream().max() < 1
 
 
 @pytest.mark.parametrize("lag", [1, 2, 64, 640, 4096])

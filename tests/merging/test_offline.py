@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.merging import tiny
 
 from merging import Recipe, merge_to_folder
 from merging.__main__ import main
 from merging.errors import MergeError, WriteError
+from tests.merging import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -180,7 +180,8 @@ def damaged(folder: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("truncated", "is truncated"), ("pickle", "Convert"), ("NaN", "model.norm.weight"), ("shape", "only models of one size"),
+        ("truncated", "is truncated"), ("pickle", "Convert"), ("NaN", "model.norm.weight"),
+        ("shape", "only models of one size"),
         ("vocabulary", "tokenizer_source"),
     ],
 )  # fmt: skip

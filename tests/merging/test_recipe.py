@@ -43,7 +43,7 @@ BAD = [
     pytest.param("models: [{model: a}]", "no merge_method", id="no method"),
     pytest.param(edit(SLERP, merge_method="slurp"), r"Unknown merge_method 'slurp'. Did you mean 'slerp'", id="method"),
     pytest.param(edit(SLERP, merge_method=["slerp"]), "merge_method is", id="method no text"),
-    pytest.param(edit(SLERP, merge_metod="x"), r"'merge_metod' in the recipe. Did you mean 'merge_method'", id="top key"),
+    pytest.param(edit(SLERP, merge_metod="x"), r"'merge_metod' in .* Did you mean 'merge_method'", id="top key"),
     pytest.param(edit(SLERP, parameters={"tt": 1}), r"'tt' in parameters. Did you mean 't'", id="parameter"),
     pytest.param(edit(SLERP, parameters={"t": math.nan}), r"parameters.t is nan.*finite", id="NaN"),
     pytest.param(edit(SLERP, parameters={"t": math.inf}), r"parameters.t is inf.*finite", id="infinity"),
@@ -53,7 +53,7 @@ BAD = [
     pytest.param(edit(SLERP, parameters={"t": [0, [1]]}), "number", id="nested list"),
     pytest.param(edit(SLERP, parameters={"t": []}), "at least one item", id="empty gradient"),
     pytest.param(edit(SLERP, parameters={"t": None}), "parameters.t has no value", id="no value"),
-    pytest.param(edit(SLERP, parameters={"t": [{"filtre": "mlp", "value": 1}]}), "Did you mean 'filter'", id="filter key"),
+    pytest.param(edit(SLERP, parameters={"t": [{"filtre": "mlp", "value": 1}]}), "mean 'filter'", id="filter key"),
     pytest.param(edit(SLERP, parameters=None), "Missing parameter 't'", id="missing t"),
     pytest.param(edit(SLERP, base_model=None), "slerp needs base_model", id="no base"),
     pytest.param(edit(SLERP, models=[{"model": "a"}]), "exactly two models", id="one model"),
@@ -80,14 +80,14 @@ BAD = [
     ),
     pytest.param("merge_method: linear\nmodels: []", "at least one item", id="no models at all"),
     pytest.param("merge_method: linear\nslices: [{sources: [{model: a}]}]", "layer_range is None", id="no range"),
-    pytest.param("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [2, 1]}]}]", "first >= 0", id="range"),
+    pytest.param("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [2, 1]}]}]", ">= 0", id="range"),
     pytest.param(
         "merge_method: linear\nslices: [{sources: [{model: a, layer_range: [0, 1]}, {model: b, layer_range: [0, 2]}], "
         "parameters: {weight: 1}}]", "same number", id="ranges of unequal length",
     ),
     pytest.param(
         "merge_method: slerp\nbase_model: c\nslices: [{sources: [{model: a, layer_range: [0, 1]}, "
-        "{model: b, layer_range: [0, 1]}]}]\nparameters: {t: 1}", "does not list the base_model", id="base not in slice",
+        "{model: b, layer_range: [0, 1]}]}]\nparameters: {t: 1}", "not list the base_model", id="base not in slice",
     ),
     pytest.param("&a [*a]", "top level", id="an alias to itself"),
     pytest.param("!!python/object/apply:os.system ['true']", "YAML", id="a tag that would run code"),
