@@ -1,0 +1,155 @@
+"""A live model, an engine, a judge and a store put together for the command line: give it recipes, get measurements."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import yaml
+
+from eval import probes, runner
+from eval.engine import Engine, compute_dtype
+from eval.errors import EvalError
+from eval.judges.rules import RuleJudge
+from eval.store import Store, read_jsonl, write_jsonl
+from eval.types import Measurement
+from merging import LiveModel, Recipe, zoo
+
+SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "results" / "embedded.jsonl"
+Progress = Callable[[int, int, str], None] | None
+
+
+class Bench:
+    """Measures recipes one after another on one device."""
+
+    def __init__(self, device: str = "cpu", threads: int | None = None, store: Path | None = None) -> None:
+        """Set up; models and store are opened when first needed.
+
+        Args:
+            device: "cpu" or "cuda".
+            threads: CPU threads; None leaves torch's choice.
+            store: Where measurements are kept; by default where the page keeps its own.
+
+        Raises:
+            EvalError: No such device, or no thread.
+        """
+        if threads is not None and threads < 1:
+            raise EvalError(f"--threads must be 1 or more, not {threads}.")
+        if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+            raise EvalError(f"There is no device {device!r} here. Known: cpu{', cuda' * torch.cuda.is_available()}.")
+        self._path = store or zoo.home() / "measurements.sqlite"
+        self._live = LiveModel((), device=device, threads=threads, compute_dtype=compute_dtype(device))
+        self._threads = threads
+        self._judge = RuleJudge()
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, with what is shipped in it."""
+        opened = Store(self._path)
+        if SHIPPED.is_file():
+            opened.import_jsonl(SHIPPED, origin="shipped")
+        return opened
+
+    def recipe(self, name: str) -> Recipe:
+        """A recipe file by its path, or a checkpoint by its name.
+
+        Raises:
+            MergeError: The file cannot be read or is no recipe.
+        """
+        return Recipe.from_yaml(Path(name)) if name.endswith((".yaml", ".yml")) else Recipe.single(name)
+
+    def measure(
+        self, recipe: Recipe, probe: str = "quick", progress: Progress = None, *, store: Store | None = None
+    ) -> Measurement:
+        """The measurement of a recipe, the reference model measured first where it is not yet.
+
+        Raises:
+            MergeError: The recipe cannot be merged.
+            EvalError: The probe cannot be read or the model cannot be measured.
+        """
+        probes.load(probe)
+        self._engine(recipe)  # what cannot be merged is refused before minutes go into its reference
+        reference = self.reference(recipe, probe, progress, store=store)
+        return self._run(recipe, probe, progress, reference, store or self.store)
+
+    def reference(
+        self, recipe: Recipe, probe: str = "quick", progress: Progress = None, *, store: Store | None = None
+    ) -> Measurement | None:
+        """The measurement of the recipe's reference model; None if it has none."""
+        wanted = runner.reference_recipe(recipe)
+        return None if wanted is None else self._run(wanted, probe, progress, None, store or self.store)
+
+    def landmarks(self, recipes: Sequence[Recipe], out: Path, progress: Progress = None) -> list[Measurement]:
+        """Measure recipes into a file that is shipped; whatever it already holds of them is kept.
+
+        The file is written after every recipe, and what is under way is resumed by the next call.
+        """
+        scratch = Store(zoo.home() / "landmarks.sqlite")
+        if out.is_file():
+            scratch.import_jsonl(out, origin="local")
+        done = []
+        for recipe in recipes:
+            done.append(replace(self.measure(recipe, progress=progress, store=scratch), origin="shipped"))
+            kept = {one.key: one for one in done}
+            if out.is_file():  # until all are done, the file holds the union of old and new
+                kept = {one.key: one for one in read_jsonl(out)} | kept
+            write_jsonl(out, list(kept.values()))
+        write_jsonl(out, done)
+        return done
+
+    def bits(self, recipe: Recipe) -> dict[str, dict[str, float]]:
+        """Bits per byte of the held-out passages: kind of text -> language -> value (all bits over all bytes)."""
+        passages = probes.passages()
+        bits = self._engine(recipe).bits_per_byte([passage.text for passage in passages])
+        sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for passage, value in zip(passages, bits, strict=True):
+            size = len(passage.text.encode())
+            sums[passage.kind, passage.language][0] += value * size
+            sums[passage.kind, passage.language][1] += size
+        kinds = dict.fromkeys(kind for kind, _ in sums)
+        return {kind: {lang: total / size for (k, lang), (total, size) in sums.items() if k == kind} for kind in kinds}
+
+    def _run(
+        self, recipe: Recipe, probe: str, progress: Progress, reference: Measurement | None, store: Store
+    ) -> Measurement:
+        engine = self._engine(recipe)
+        hashes = self._live.source_hashes(recipe)
+        return runner.probe(
+            recipe,
+            engine,
+            probe=probe,
+            judge=self._judge,
+            store=store,
+            hashes=hashes,
+            reference=reference,
+            progress=progress,
+        )
+
+    def _engine(self, recipe: Recipe) -> Engine:
+        embedded = [name.split("+")[0] for name in recipe.models_used() if name.startswith(zoo.PREFIX)]
+        for name in embedded:
+            if name not in zoo.NAMES:
+                zoo.resolve(name)  # says what is known, before anything is downloaded
+        if embedded and not zoo.ready():
+            zoo.prepare()
+        self._live.apply(recipe)
+        if self._live.tokenizer is None:
+            raise EvalError(f"{recipe.donor} has no tokenizer, so it cannot be asked anything.")
+        return Engine(self._live.model, self._live.tokenizer, threads=self._threads)
+
+
+def read_recipes(path: Path) -> list[Recipe]:
+    """Recipes from a YAML list.
+
+    Raises:
+        EvalError: The file is missing or is no list.
+        MergeError: An entry is no recipe.
+    """
+    if not path.is_file():
+        raise EvalError(f"There is no file {path}.")
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(entries, list) or not entries:
+        raise EvalError(f"{path.name} must be a list of recipes.")
+    return [Recipe.from_yaml(yaml.safe_dump(entry, sort_keys=False)) for entry in entries]
