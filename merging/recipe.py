@@ -129,7 +129,7 @@ class Recipe:
         return emit(self)
 
     def digest(self) -> str:
-        """sha256 of the recipe's meaning, 64 hex digits; key order, written-out defaults, compute dtype are not in it."""
+        """sha256 of the recipe's meaning, 64 hex digits: not of key order, written-out defaults or compute dtype."""
         return self._digest
 
     @cached_property
