@@ -1,6 +1,7 @@
 """Supervised fine-tuning of a LoRA adapter with TRL and PEFT: seeded, resumable, written whole or not at all."""
 
 import json
+import random
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,18 @@ def encode(row: Row, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> dic
     return {"input_ids": [*start, *rest][:max_tokens], "labels": [*[IGNORED] * len(start), *rest][:max_tokens]}
 
 
+def batched(encoded: Sequence[dict[str, list[int]]], plan: Plan) -> list[dict[str, list[int]]]:
+    """The rows in batches of like length, the batches in random order.
+
+    transformers' own grouping sorts long stretches from long rows to short without shuffling them: every stretch then
+    ended on one-word answers, and what had been learnt of refusing was gone again.
+    """
+    order = sorted(encoded, key=lambda row: len(row["input_ids"]))
+    batches = [order[at : at + plan.batch_size] for at in range(0, len(order), plan.batch_size)]
+    random.Random(plan.seed).shuffle(batches)
+    return [row for batch in batches for row in batch]
+
+
 class AnswerLoss(SFTTrainer):
     """TRL's trainer with the head applied, in fp32, to the positions that are learnt from, and nowhere else.
 
@@ -50,14 +63,17 @@ class AnswerLoss(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean cross-entropy over the learnt tokens of the batch (nats / token)."""
+        """Mean over the rows of a row's mean cross-entropy (nats / token): a one-word answer counts as much as a long one."""
         inner = self.accelerator.unwrap_model(model).get_base_model()
-        seen = {key: inputs[key] for key in ("input_ids", "attention_mask")}
-        hidden = inner.model(**seen, use_cache=False).last_hidden_state
+        hidden = inner.model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+        ).last_hidden_state
         targets = inputs["labels"][:, 1:]
         learnt = targets != IGNORED
         logits = torch.nn.functional.linear(hidden[:, :-1][learnt].float(), self._head(inner))
-        loss = torch.nn.functional.cross_entropy(logits, targets[learnt])
+        each = torch.nn.functional.cross_entropy(logits, targets[learnt], reduction="none")
+        share = learnt / learnt.sum(dim=1, keepdim=True).clamp(min=1) / len(targets)
+        loss = (each * share[learnt]).sum()
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def _head(self, inner: Any) -> torch.Tensor:
@@ -88,7 +104,7 @@ def train(plan: Plan, rows: Sequence[Row], start: Path, out: Path, work: Path, *
     trainer = AnswerLoss(
         model=model,
         args=_arguments(plan, work),
-        train_dataset=Dataset.from_list([encode(row, tokenizer, plan.max_tokens) for row in rows]),
+        train_dataset=Dataset.from_list(batched([encode(row, tokenizer, plan.max_tokens) for row in rows], plan)),
         processing_class=tokenizer,
         peft_config=LoraConfig(
             r=plan.rank, lora_alpha=plan.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
@@ -113,7 +129,7 @@ def _arguments(plan: Plan, work: Path) -> SFTConfig:
         lr_scheduler_type="linear",
         warmup_steps=plan.warmup_steps,
         max_grad_norm=plan.clip,
-        train_sampling_strategy="group_by_length",
+        train_sampling_strategy="sequential",
         seed=plan.seed,
         data_seed=plan.seed,
         save_steps=plan.save_every,
