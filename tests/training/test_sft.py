@@ -61,8 +61,8 @@ def test_loss_counts_all_of_a_plain_text_but_its_start(tiny: Path) -> None:
     assert tokenizer.decode(row["input_ids"]) == "<bos>All human beings"
 
 
-def test_the_loss_is_the_models_own(tiny: Path) -> None:
-    """The head on learnt positions alone gives the cross-entropy transformers computes over all of them."""
+def test_the_loss_is_the_mean_of_the_models_own_row_by_row(tiny: Path) -> None:
+    """The head on learnt positions alone gives what transformers computes over all of them, a row at a time."""
     model = Gemma3ForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     ids = torch.randint(0, 1000, (3, 9), generator=torch.Generator().manual_seed(0))
     labels = torch.where(torch.arange(9) < torch.tensor([[4], [6], [1]]), sft.IGNORED, ids)
@@ -70,7 +70,18 @@ def test_the_loss_is_the_models_own(tiny: Path) -> None:
     unwrapped = SimpleNamespace(unwrap_model=lambda wrapped: SimpleNamespace(get_base_model=lambda: wrapped))
     trainer = SimpleNamespace(accelerator=unwrapped, _head=lambda inner: inner.lm_head.weight)
     got = sft.AnswerLoss.compute_loss(cast(sft.AnswerLoss, trainer), model, batch)
-    torch.testing.assert_close(got, model(**batch).loss, rtol=1e-5, atol=1e-5)
+    rows = [model(**{key: value[at : at + 1] for key, value in batch.items()}).loss for at in range(3)]
+    torch.testing.assert_close(got, torch.stack(rows).mean(), rtol=1e-5, atol=1e-5)
+
+
+def test_batches_are_of_like_length_and_in_random_order(plan: design.Plan) -> None:
+    encoded = [{"input_ids": [at] * (1 + at * 7 % 24), "labels": []} for at in range(24)]
+    ordered = sft.batched(encoded, plan)
+    assert sorted(map(str, ordered)) == sorted(map(str, encoded)) and ordered == sft.batched(encoded, plan)
+    lengths = [len(row["input_ids"]) for row in ordered]
+    batches = [lengths[at : at + plan.batch_size] for at in range(0, len(lengths), plan.batch_size)]
+    assert all(max(batch) - min(batch) < plan.batch_size for batch in batches)
+    assert batches != sorted(batches) and batches != sorted(batches, reverse=True)
 
 
 def test_writes_a_bf16_adapter_of_every_linear_layer(trained: Path, plan: design.Plan) -> None:
