@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-expect.set_options(timeout=15000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=30000)  # a busy machine is slow, not wrong
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
