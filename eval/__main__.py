@@ -3,6 +3,7 @@
     python -m eval RECIPE_OR_MODEL [--probe quick] [--json OUT.json]   measure a recipe file or one checkpoint
     python -m eval compare A B [--probe quick]                         both, and how they differ on the same items
     python -m eval landmarks [--out FILE.jsonl]                        measure what is shipped with the page, again
+    python -m eval rejudge [--out FILE.jsonl]                          judge the shipped responses by the rules of today
     python -m eval bits RECIPE_OR_MODEL [--json OUT.json]              bits per byte of held-out text by language
     python -m eval judge --judge rules --in FILE.jsonl --out FILE.jsonl
 
@@ -21,7 +22,7 @@ from eval.metrics import compare
 from eval.types import MEASURES, Measure, Measurement
 from merging.errors import MergeError
 
-COMMANDS = ("judge", "compare", "landmarks", "bits")
+COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits")
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "assets" / "results"
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "judge": _judge,
         "compare": _compare,
         "landmarks": _landmarks,
+        "rejudge": _rejudge,
         "bits": _bits,
     }
     try:
@@ -60,6 +62,9 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--judge", default="rules", help="which judge (rules)")
         parser.add_argument("--in", dest="source", type=Path, required=True, help="rows to label, JSONL")
         parser.add_argument("--out", type=Path, required=True, help="the same rows with a label, JSONL")
+        return parser
+    if name == "rejudge":
+        parser.add_argument("--out", type=Path, default=RESULTS / "embedded.jsonl", help="the file, rewritten in place")
         return parser
     if name == "compare":
         parser.add_argument("a", help="recipe file or checkpoint")
@@ -105,6 +110,16 @@ def _landmarks(options: argparse.Namespace) -> None:
     recipes = read_recipes(options.recipes)
     done = Bench(options.device, options.threads, None).landmarks(recipes, options.out, _show)
     print(f"{len(done)} measurements in {options.out}")
+
+
+def _rejudge(options: argparse.Namespace) -> None:
+    from eval.judges.rules import RuleJudge
+    from eval.runner import rejudged
+    from eval.store import read_jsonl, write_jsonl
+
+    found = rejudged(read_jsonl(options.out), RuleJudge())
+    write_jsonl(options.out, found)
+    print(_table(found))
 
 
 def _bits(options: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """One recipe, measured: items through an engine and a judge into a measurement, or straight out of the store."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -161,6 +161,29 @@ class _Run:
     def _tell_count(self, done: int, text: str) -> None:
         if self.progress:
             self.progress(done, len(self.probe.items), text)
+
+
+def rejudged(measurements: Sequence[Measurement], judge: Judge) -> list[Measurement]:
+    """The same responses under another judge, or another version of it; counted anew, nothing is generated.
+
+    Raises:
+        EvalError: The probe has changed since these were measured.
+    """
+    fresh = []
+    for one in measurements:
+        items = metrics.probe_of(one).by_id
+        asked = [response for response in one.responses if items[response.item_id].kind != "choice"]
+        verdicts = judge.judge([items[response.item_id] for response in asked], asked)
+        identity = replace(one.identity, judge=judge.id)
+        fresh.append(replace(one, identity=identity, verdicts=tuple(verdicts), measures={}))
+    by_digest = {one.identity.recipe_digest: one for one in fresh}
+    found = []
+    for one in fresh:
+        recipe = Recipe.from_yaml(one.recipe)
+        wanted = reference_recipe(recipe)
+        reference = by_digest.get(wanted.digest()) if wanted else None
+        found.append(_relative(one, recipe, metrics.probe_of(one), reference, None))
+    return found
 
 
 def _measurement(recipe: Recipe, identity: Identity, run: _Run, judge: Judge) -> Measurement:
