@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 from playwright.sync_api import expect
-from tests.browser.conftest import Watched, free_port
 
 from merging import Recipe
+from tests.browser.conftest import Watched, free_port
 
 pytestmark = [pytest.mark.zoo, pytest.mark.slow]
 MINUTES = 240_000

@@ -1,4 +1,4 @@
-"""What is shipped is true: the experts differ as they should, paired, with intervals; and the recipes are the page's own."""
+"""What is shipped is true: the experts differ as they should, paired, and the recipes are the page's own."""
 
 from pathlib import Path
 
