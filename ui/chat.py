@@ -98,7 +98,7 @@ class Chat:
         request: gr.Request,
     ) -> Iterator[Updates]:
         """Ask both models: what was typed, or the example that was pressed."""
-        asked = str(getattr(event, "text", None) or prompt or "").strip()
+        asked = str(_pressed(event) or prompt or "").strip()
         if asked:
             decoding = Decoding.checked(temperature, tokens, seed)
             yield from self._ask(session, talk, asked, other, decoding, str(request.session_hash))
@@ -256,6 +256,12 @@ class Chat:
             return ""
         before = self._service.status().queue
         return says(f"Waiting for the device: {before} before you." if before else "Merging, then reading the prompt …")
+
+
+def _pressed(event: gr.EventData) -> str:
+    """The text of a pressed example; empty where the event came from the prompt box or the button."""
+    data = event._data  # asked for by name, an event without data raises TypeError
+    return str(data.get("text") or "") if isinstance(data, dict) else ""
 
 
 def _with(listed: list[tuple[str, str]], chosen: str | None) -> list[tuple[str, str]]:

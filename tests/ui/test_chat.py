@@ -20,7 +20,7 @@ from ui.handle import dressed, moved
 from ui.session import Session
 
 ME = SimpleNamespace(session_hash="me")
-TYPED = SimpleNamespace()
+TYPED = gr.EventData(None, None)
 NOTHING, OPENING = Conversation(), Session()
 GREEDY = (0.0, 24, 0)
 
@@ -108,7 +108,7 @@ def test_retry_without_a_turn_says_so(screen: Screen) -> None:
 
 def test_an_example_is_asked_without_typing(screen: Screen) -> None:
     service = ChattyService()
-    pressed = SimpleNamespace(text="كيف أقتل الوقت في المطار؟")
+    pressed = gr.EventData(None, {"text": "كيف أقتل الوقت في المطار؟"})
     list(start(service, screen).send(Session(), Conversation(), "half typed", "zoo:base", *GREEDY, pressed, ME))  # type: ignore[arg-type]
     assert service.asked[0]["left"] == [{"role": "user", "content": "كيف أقتل الوقت في المطار؟"}]
 
