@@ -58,7 +58,8 @@ def probe(
     found = store.get(identity.key()) if store else None
     if found is None:
         run = _Run(items, engine, store, identity.key(), progress, cancelled)
-        found = _measurement(recipe, identity, run, judge)
+        answered = _answered(identity, store)
+        found = _judged(answered, identity, items, judge) if answered else _measurement(recipe, identity, run, judge)
     elif progress:
         progress(len(items.items), len(items.items), "already measured")
     return _relative(found, recipe, items, reference, store)
@@ -184,6 +185,22 @@ def rejudged(measurements: Sequence[Measurement], judge: Judge) -> list[Measurem
         reference = by_digest.get(wanted.digest()) if wanted else None
         found.append(_relative(one, recipe, metrics.probe_of(one), reference, None))
     return found
+
+
+def _answered(identity: Identity, store: Store | None) -> Measurement | None:
+    """A measurement that differs by its judge alone: its responses are what this one would be."""
+    if store is None:
+        return None
+    same = store.all(probe_hash=identity.probe_hash, tier=identity.tier, decoding=identity.decoding)
+    return next((one for one in same if replace(one.identity, judge=identity.judge).key() == identity.key()), None)
+
+
+def _judged(answered: Measurement, identity: Identity, items: ProbeSet, judge: Judge) -> Measurement:
+    """The same responses under another judge, nothing generated."""
+    texts = {response.item_id: response for response in answered.responses}
+    asked = [item for item in items.items if item.kind != "choice"]
+    verdicts = judge.judge(asked, [texts[item.id] for item in asked])
+    return replace(answered, identity=identity, verdicts=tuple(verdicts), measures={})
 
 
 def _measurement(recipe: Recipe, identity: Identity, run: _Run, judge: Judge) -> Measurement:

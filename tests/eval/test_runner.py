@@ -1,6 +1,6 @@
 """The runner with a fake engine: what it asks, keeps, resumes and returns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from made import item
@@ -184,12 +184,16 @@ class TestRelativeMeasures:
         assert (base.value("harm_vs_base"), base.value("win_rate")) == (0, 0.5)
 
 
-def test_the_judge_is_part_of_what_identifies_a_measurement(store: Store) -> None:
-    class Other(FakeJudge):
+def test_another_judge_is_another_measurement_of_the_same_answers(store: Store) -> None:
+    class Lenient(FakeJudge):
         id = "fake/2"
 
-    run(FakeEngine(), store)
-    engine = FakeEngine()
-    make: Callable = Other
-    runner.probe(MERGE, engine, judge=make(), hashes=HASHES, store=store)
-    assert engine.asked == 20
+        def judge(self, items: list[Item], responses: list[Response]) -> list[Verdict]:
+            return [Verdict(one.item_id, "answered", "") for one in responses]
+
+    first, engine = run(FakeEngine(), store), FakeEngine()
+    second = runner.probe(MERGE, engine, judge=Lenient(), hashes=HASHES, store=store)
+    assert engine.asked == 0
+    assert (first.value("harm"), second.value("harm")) == (0, 1)
+    assert second.responses == first.responses
+    assert {one.key for one in store.all()} == {first.key, second.key}
