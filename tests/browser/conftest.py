@@ -90,6 +90,7 @@ class Watched:
 
     def open(self, url: str, theme: str = "light") -> Page:
         """Open the page and wait until chart and controls show the session."""
+        self.page.set_default_timeout(90_000)
         self.page.goto(f"{url}?__theme={theme}")
         self.page.wait_for_selector("#mf-chart .main-svg")
         expect(self.page.locator("#mf-loaded .mf-chip")).not_to_be_empty()
