@@ -20,16 +20,18 @@ from ui.status import Point, Reply, Service
 
 P = ParamSpec("P")
 T = TypeVar("T")
-LIMITS: dict[str, Any] = {"api_visibility": "public", "concurrency_limit": 4, "concurrency_id": "api"}
+# reading never waits behind work on the device, and programs never take every place a visitor of the page might want
+READS: dict[str, Any] = {"api_visibility": "public", "concurrency_limit": None}
+WORKS: dict[str, Any] = {"api_visibility": "public", "concurrency_limit": 4, "concurrency_id": "api"}
 
 
 def register(service: Service) -> None:
     """Add the endpoints to the page that is being built; call inside `gr.Blocks`."""
     api = Api(service)
-    api_endpoint(_sentences(api.merge_and_probe), api_name="merge_and_probe", **LIMITS)
-    api_endpoint(_sentences(api.frontier), api_name="frontier", **LIMITS)
-    api_endpoint(_sentences_of_stream(api.chat_pair), api_name="chat_pair", **LIMITS)
-    api_endpoint(_sentences(api.methods), api_name="methods", **LIMITS)
+    api_endpoint(_sentences(api.merge_and_probe), api_name="merge_and_probe", **WORKS)
+    api_endpoint(_sentences(api.frontier), api_name="frontier", **READS)
+    api_endpoint(_sentences_of_stream(api.chat_pair), api_name="chat_pair", **WORKS)
+    api_endpoint(_sentences(api.methods), api_name="methods", **READS)
 
 
 class Api:

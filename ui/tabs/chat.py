@@ -94,7 +94,7 @@ def _decoding() -> list[Any]:
     start = Decoding()
     with gr.Accordion("Decoding", open=False, elem_id="mf-decoding"), gr.Row():
         return [
-            _dial(0, HOTTEST, start.temperature, 0.1, "temperature (0: likeliest token)"),
+            _dial(0, HOTTEST, start.temperature, 0.1, "temperature"),
             _dial(8, MOST_TOKENS, start.tokens, 8, "most tokens"),
             gr.Number(start.seed, label="seed", precision=0, minimum=0, interactive=True, elem_id="mf-chat-seed"),
         ]
