@@ -33,6 +33,12 @@ class WriteError(MergeError):
     """The merged model cannot be written to the folder asked for."""
 
 
+def brief(error: BaseException) -> str:
+    """The first line of another library's error: ours are one sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(" .:") if lines else type(error).__name__
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint `" Did you mean 'x'?"` with a leading blank, or an empty string when nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from merging.errors import CheckpointError
+from merging.errors import CheckpointError, brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,7 +140,7 @@ def read_tensor(header: Header, name: str) -> "Tensor":
         with safe_open(str(header.file), framework="pt") as opened:
             return opened.get_tensor(name)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"Cannot read {name} from {str(header.file)!r}: {error}.") from error
+        raise CheckpointError(f"Cannot read {name} from {str(header.file)!r}: {brief(error)}.") from error
 
 
 def stamp(files: Mapping[str, Path] | tuple[Path, ...]) -> tuple[tuple[str, int, int], ...]:

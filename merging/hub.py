@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from merging.errors import CheckpointError
+from merging.errors import CheckpointError, brief
 
 _ID = re.compile(r"^(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?$")
 PATTERNS = ["*.json", "*.safetensors", "tokenizer.model", "spiece.model", "merges.txt", "vocab.txt", "*.jinja"]
@@ -46,5 +46,4 @@ def fetch(name: str) -> Path:
             "name a local folder, or connect (and unset HF_HUB_OFFLINE)."
         ) from error
     except (errors.HfHubHTTPError, errors.HFValidationError, httpx.HTTPError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"Cannot fetch {name!r} from the hub: {reason}") from error
+        raise CheckpointError(f"Cannot fetch {name!r} from the hub: {brief(error)}.") from error

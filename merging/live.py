@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from merging.arithmetic import thread_count
-from merging.errors import CheckpointError, MergeError
+from merging.errors import CheckpointError, MergeError, brief
 from merging.execute import merge_tensor, read_sources
 from merging.plan import Job, Plan, plan
 from merging.pool import Pool
@@ -211,12 +211,14 @@ def _build(planned: Plan, device: str, dtype: str) -> "PreTrainedModel":
         with no_init_weights(), torch.device(device):
             model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
     except (ValueError, KeyError, TypeError, ImportError) as error:
-        raise CheckpointError(f"transformers cannot build a text model from the config of {name!r}: {error}") from error
+        raise CheckpointError(
+            f"transformers cannot build a text model from the config of {name!r}: {brief(error)}."
+        ) from error
     if (planned.donor.folder / "generation_config.json").is_file():
         try:
             model.generation_config = GenerationConfig.from_pretrained(planned.donor.folder)
         except (ValueError, OSError) as error:
-            raise CheckpointError(f"generation_config.json of {name!r} cannot be used: {error}") from error
+            raise CheckpointError(f"generation_config.json of {name!r} cannot be used: {brief(error)}.") from error
     model.tie_weights()
     return model.eval().requires_grad_(False)
 
@@ -256,4 +258,4 @@ def _tokenizer(planned: Plan) -> "PreTrainedTokenizerBase | None":
             write_tokenizer(planned.donor, planned.vocabulary, Path(folder))
             return AutoTokenizer.from_pretrained(folder)
     except (ValueError, KeyError, TypeError, OSError, ImportError) as error:
-        raise CheckpointError(f"The tokenizer of {planned.donor.name!r} cannot be loaded: {error}") from error
+        raise CheckpointError(f"The tokenizer of {planned.donor.name!r} cannot be loaded: {brief(error)}.") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from merging.arithmetic import Scratch, is_finite
 from merging.checkpoint import Checkpoint, StoredKey, open_checkpoint
-from merging.errors import CheckpointError, MergeError
+from merging.errors import CheckpointError, MergeError, brief
 from merging.folder import Header, read_tensor
 from merging.stages import Stages
 
@@ -90,5 +90,4 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise MergeError(f"The device {device!r} cannot be used: {reason}") from error
+        raise MergeError(f"The device {device!r} cannot be used: {brief(error)}.") from error

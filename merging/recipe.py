@@ -124,7 +124,7 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """The recipe as mergekit YAML; `Recipe.from_yaml` of it gives an equal recipe."""
-        from merging.recipe_yaml import emit
+        from merging.recipe_emit import emit
 
         return emit(self)
 

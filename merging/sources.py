@@ -60,15 +60,17 @@ class Operand:
         stored = self.store.stored(self.stored_key)
         return _sum_parts(self.low_rank, self.store.device).add_(stored).view(stored.shape)
 
-    def delta(self, base: "Operand") -> "Tensor | None":
+    def delta(self, base: "Operand | Aligned") -> "Tensor | None":
         """Value minus the base's value, a new float32 tensor; None where both are the same storage: it is exactly 0.
 
         Where both add low-rank parts to one stored tensor, the parts alone are subtracted: nothing is lost to the
         size of the weights.
         """
-        shared = len(base.low_rank)
         if self.key == base.key:
             return None
+        if isinstance(base, Aligned):  # not planned: all models of a tensor are aligned, or none
+            return _difference(self.value(), base.value())
+        shared = len(base.low_rank)
         if self.stored_key == base.stored_key and self.low_rank[:shared] == base.low_rank:
             return _sum_parts(self.low_rank[shared:], self.store.device).view(base.value().shape)
         return _difference(self.value(), base.value())

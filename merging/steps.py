@@ -40,7 +40,8 @@ class Delta:
 
     def tensor(self) -> "Tensor | None":
         """δ, a new float32 tensor; None where it is 0 everywhere because model and base are the same storage."""
-        assert self.group.base is not None  # delta methods are not planned without a base
+        if self.group.base is None:
+            raise TypeError("delta methods are planned with a base")
         return self.group.models[0].delta(self.group.base)
 
 

@@ -117,7 +117,7 @@ def _header(shapes: Mapping[str, Sequence[int]], dtype: str) -> bytes:
 def _raw(tensor: "Tensor") -> memoryview:
     import torch
 
-    return memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:

@@ -45,7 +45,7 @@ class Arc:
     @property
     def nbytes(self) -> int:
         """Bytes kept, the deltas of the ends included: they live as long as this does."""
-        return self.ends.nbytes + (0 if isinstance(self.angle, float) else self.angle.nbytes)
+        return self.ends.nbytes + (0 if isinstance(self.angle, int | float) else self.angle.nbytes)
 
 
 def share(weights: Sequence[float]) -> float:
@@ -116,10 +116,10 @@ def combine(base: Any, choices: Sequence[Arc], values: Mapping[str, Any], out: "
         out.copy_(group.models[0].value())
         return False
     first, second = arc.ends.tensors()
-    if not isinstance(arc.angle, float) and first is not None and second is not None:
+    if not isinstance(arc.angle, int | float) and first is not None and second is not None:
         _combine_vectors(None if base is None else base.value(), first, second, vector_coefficients(arc.angle, t), out)
         return bool((arc.angle != 0).any())
-    radians = arc.angle if isinstance(arc.angle, float) else 0.0
+    radians = arc.angle if isinstance(arc.angle, int | float) else 0.0
     start = [] if base is None else [(base.value(), 1.0)]
     ends = zip((first, second), coefficients(radians, t), strict=True)
     terms = start + [(end, factor) for end, factor in ends if end is not None and factor != 0]

@@ -6,6 +6,12 @@ import torch
 from tests.merging import tiny
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny tensors gain nothing from threads, and waiting for a busy machine's other cores costs much."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A base and descendants, by role: bfloat16 (the production dtype), one tensor of "b" equal to the base's."""
