@@ -155,7 +155,8 @@ def _table(found: Sequence[Measurement]) -> str:
 def _cell(measure: Measure) -> str:
     if measure.value is None or measure.low is None or measure.high is None:
         return "undefined"
-    return f"{measure.value:.2f} [{measure.low:.2f}, {measure.high:.2f}]"
+    form = ".0f" if max(abs(measure.low), abs(measure.high)) > 2 else ".2f"  # a percentage needs no decimals
+    return f"{measure.value:{form}} [{measure.low:{form}}, {measure.high:{form}}]"
 
 
 def _paired_table(a: Measurement, b: Measurement, reference: Measurement | None) -> str:

@@ -37,6 +37,11 @@ def compute_dtype(device: str) -> str | None:
     return "float32" if device == "cpu" else None
 
 
+def default_threads() -> int:
+    """CPU threads that forward passes take unless they are told."""
+    return torch.get_num_threads()
+
+
 class Engine:
     """Answers prompts with a causal language model; one object serves one model and is not for two threads at once."""
 

@@ -170,13 +170,7 @@ def rejudged(measurements: Sequence[Measurement], judge: Judge) -> list[Measurem
     Raises:
         EvalError: The probe has changed since these were measured.
     """
-    fresh = []
-    for one in measurements:
-        items = metrics.probe_of(one).by_id
-        asked = [response for response in one.responses if items[response.item_id].kind != "choice"]
-        verdicts = judge.judge([items[response.item_id] for response in asked], asked)
-        identity = replace(one.identity, judge=judge.id)
-        fresh.append(replace(one, identity=identity, verdicts=tuple(verdicts), measures={}))
+    fresh = [_judged(one, replace(one.identity, judge=judge.id), metrics.probe_of(one), judge) for one in measurements]
     by_digest = {one.identity.recipe_digest: one for one in fresh}
     found = []
     for one in fresh:
