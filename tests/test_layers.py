@@ -19,7 +19,8 @@ MAY_IMPORT = {
 OURS = {*MAY_IMPORT, "tests", "benchmarks", "scripts"}
 TORCH_FREE = [
     "merging", "merging.errors", "merging.recipe", "merging.registry",
-    "eval", "eval.types", "eval.probes", "eval.judges.rules", "eval.metrics", "eval.frontier", "eval.answer", "eval.store",
+    "eval", "eval.types", "eval.probes", "eval.judges.rules", "eval.metrics", "eval.frontier", "eval.answer",
+    "eval.store",
 ]  # fmt: skip
 GRADIO_FREE = [*TORCH_FREE, "ui.session", "ui.plots"]
 
@@ -47,7 +48,7 @@ def test_imports_point_down(package: str) -> None:
     assert files, f"{package} has no modules"
     for path in files:
         upward = (imported(path) & OURS) - MAY_IMPORT[package]
-        assert not upward, f"{path.relative_to(ROOT)} imports {sorted(upward)}: only {sorted(MAY_IMPORT[package])} may be"
+        assert not upward, f"{path.relative_to(ROOT)} imports {sorted(upward)}"
 
 
 @pytest.mark.parametrize("package", ["merging", "eval", "training"])
@@ -79,7 +80,8 @@ def test_gradio_free(module: str) -> None:
 
 
 def test_every_knob_is_known_without_torch() -> None:
-    run_without(["torch"], "from merging.registry import methods; assert all(m.knobs for m in methods()) and len(methods()) >= 5")
+    code = "from merging.registry import methods; assert all(m.knobs for m in methods()) and len(methods()) >= 5"
+    run_without(["torch"], code)
 
 
 def test_the_page_is_built_without_torch() -> None:

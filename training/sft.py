@@ -63,7 +63,7 @@ class AnswerLoss(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean over the rows of a row's mean cross-entropy (nats / token): a one-word answer counts as much as a long one."""
+        """Mean over rows of a row's mean cross-entropy (nats / token): a one-word answer counts like a long one."""
         inner = self.accelerator.unwrap_model(model).get_base_model()
         hidden = inner.model(
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False

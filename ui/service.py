@@ -53,6 +53,7 @@ class DeviceService:
         self._judge = RuleJudge()
         self._turns, self._jobs = Turns(), Turns()
         self._used: set[str] = set()
+        self._threads = settings.threads or 0
         self._seen: dict[str, tuple[object, list[Point]]] = {}
         self._slots: dict[str, LiveModel] = {}
         self._status = Status("preparing", text="Preparing models")
@@ -78,7 +79,7 @@ class DeviceService:
             self._loaded.set()
 
     def _load(self) -> None:
-        from eval.engine import compute_dtype
+        from eval.engine import compute_dtype, default_threads
         from merging import LiveModel, Pool
 
         settings = self._settings
@@ -89,6 +90,7 @@ class DeviceService:
             )
             # the first merge reads the weights: the visitor's first drag should not have to
             self._slots[slot].apply(Recipe.single(settings.models[-1]))
+            self._threads = settings.threads or default_threads()
             self._say("loading", (done + 1) / len(SLOTS), "Loading models")
 
     def _say(self, phase: Phase, fraction: float, text: str) -> None:
@@ -96,12 +98,9 @@ class DeviceService:
 
     def _device_words(self) -> str:
         name = self._settings.device.upper() if self._settings.device == "cpu" else self._settings.device
-        if not self._slots or self._settings.device != "cpu":
+        if not self._threads or self._settings.device != "cpu":
             return name
-        import torch  # loaded by now
-
-        threads = self._settings.threads or torch.get_num_threads()
-        return f"{name}, {threads} {'thread' if threads == 1 else 'threads'}"
+        return f"{name}, {self._threads} {'thread' if self._threads == 1 else 'threads'}"
 
     def _family_words(self) -> str:
         models = self._settings.models
@@ -275,7 +274,7 @@ class DeviceService:
             raise CheckpointError(
                 f"{recipe.donor} has no tokenizer, so its merges can be saved but not probed or asked."
             )
-        engine = Engine(live.model, live.tokenizer)
+        engine = Engine(live.model, live.tokenizer, threads=self._settings.threads)
         engine.turn = partial(self._step, engine, live, recipe, urgency)
         return engine
 

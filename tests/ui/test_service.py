@@ -4,13 +4,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.eval import tiny
 
 from eval import probes
 from eval.errors import Cancelled
 from eval.types import Item
 from merging import Recipe
 from merging.errors import MergeError
+from tests.eval import tiny
 from ui.service import DeviceService
 from ui.settings import Settings
 from ui.status import Reply

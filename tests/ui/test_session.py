@@ -46,16 +46,25 @@ def test_controls_survive_the_way_through_yaml(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "yaml",
     [
-        pytest.param("{merge_method: slerp, base_model: a, models: [{model: a}, {model: b}], parameters: {t: [0, 0.5, 1]}}", id="gradient"),
         pytest.param(
-            "{merge_method: slerp, base_model: a, models: [{model: a}, {model: b}],"
+            "{merge_method: slerp, base_model: a, models: [{model: a}, {model: b}], parameters: {t: [0, 0.5, 1]}}",
+            id="gradient",
+        ),
+        pytest.param(
+            "{merge_method: slerp, base_model: a,"
+            " models: [{model: a}, {model: b}],"
             " parameters: {t: [{filter: mlp, value: 0.2}, {value: 0.5}]}}",
             id="filter",
         ),
         pytest.param(
-            "{merge_method: linear, slices: [{sources: [{model: a, layer_range: [0, 2], parameters: {weight: 1}}]}]}", id="slices"
+            "{merge_method: linear, slices: [{sources: [{model: a, layer_range: [0, 2], parameters: {weight: 1}}]}]}",
+            id="slices",
         ),
-        pytest.param("{merge_method: slerp, base_model: a, models: [{model: a}, {model: b}], parameters: {t: 0.5}, dtype: float32}", id="dtype"),
+        pytest.param(
+            "{merge_method: slerp, base_model: a,"
+            " models: [{model: a}, {model: b}], parameters: {t: 0.5}, dtype: float32}",
+            id="dtype",
+        ),
     ],
 )
 def test_what_sliders_cannot_say_is_carried_along(yaml: str) -> None:
@@ -66,7 +75,9 @@ def test_what_sliders_cannot_say_is_carried_along(yaml: str) -> None:
 
 
 def test_a_moved_slider_ends_a_written_recipe() -> None:
-    recipe = Recipe.from_yaml("{merge_method: slerp, base_model: a, models: [{model: a}, {model: b}], parameters: {t: [0, 1]}}")
+    recipe = Recipe.from_yaml(
+        "{merge_method: slerp, base_model: a, models: [{model: a}, {model: b}], parameters: {t: [0, 1]}}"
+    )
     session = Session.from_recipe(recipe).with_value("t", 0.25)
     assert session.written is None
     assert session.recipe().label() == "slerp t=0.25"
