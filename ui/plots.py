@@ -191,5 +191,5 @@ def _axis(shown: Shown, rows: Sequence[Mapping[str, Any]], axis: str) -> dict[st
         "key": shown.key,
         "title": shown.axis,
         "range": [low - room, high + room],
-        "format": ".0f" if shown.unit else ".1f",
+        "format": ".0f" if shown.unit else ".2~f",
     }
