@@ -96,7 +96,7 @@ def endpoint(tmp_path: Path) -> Iterator[str]:
 
 def run(name: str, tmp_path: Path, endpoint: str, **environment: str) -> str:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": endpoint}
-    env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", **environment}
+    env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", **environment}
     command = [sys.executable, "-c", SCRIPT, name, str(tmp_path / "out")]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.strip()
