@@ -86,10 +86,10 @@ def test_enter_sends_and_both_panes_stream(talk: Talk) -> None:
 
 def test_shift_enter_starts_a_line(talk: Talk) -> None:
     page = talk()
-    prompt(page).press_sequentially("one")
+    prompt(page).fill("one")
     prompt(page).press("Shift+Enter")
-    prompt(page).press_sequentially("two")
-    expect(prompt(page)).to_have_value("one\ntwo")
+    prompt(page).press("2")
+    expect(prompt(page)).to_have_value("one\n2")
     expect(page.locator(TURN)).to_have_count(0)
 
 
@@ -141,7 +141,7 @@ def test_the_recipe_is_one_with_explore(talk: Talk) -> None:
 
 
 def test_stop_keeps_what_was_said(talk: Talk) -> None:
-    page = talk(word=0.15)
+    page = talk(word=1.0)
     prompt(page).fill("Why?")
     prompt(page).press("Enter")
     expect(page.locator(".mf-words").first).to_contain_text("says")
@@ -227,15 +227,21 @@ def test_another_model_beside_it(talk: Talk) -> None:
     assert chips(page)[1].startswith("zoo:base · ")
 
 
-def test_states_are_designed(talk: Talk) -> None:
+def test_preparing_gives_the_reason(talk: Talk) -> None:
     page = talk(phase="preparing")
     expect(page.locator("#mf-send")).to_be_disabled()
     expect(page.locator("#mf-chat-says")).to_contain_text("as soon as the models are ready (42 %)")
+
+
+def test_a_checkpoint_without_template_says_so(talk: Talk) -> None:
     page = talk(plain=True)
     prompt(page).fill("Why?")
     prompt(page).press("Enter")
     finished(page)
     expect(page.locator(".mf-aside").first).to_contain_text("No chat template")
+
+
+def test_a_failure_is_a_sentence_and_leaves_retry(talk: Talk) -> None:
     page = talk(fails=frozenset({"zoo:mix-15"}))
     prompt(page).fill("Why?")
     prompt(page).press("Enter")
