@@ -26,6 +26,7 @@ def address(zoo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     service.start()
     page = build(service)
     _, url, _ = launch(page, server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True)
+    assert service._loaded.wait(300), service.status()
     yield url
     page.close()
 
@@ -57,9 +58,10 @@ def test_the_safety_end_refuses_where_the_general_end_answers(address: str) -> N
             seed=0,
             api_name="/chat_pair",
         )
-        said[name] = job.result(timeout=240) or list(job.outputs())[-1]
-    assert said["zoo:safety"]["left_verdict"]["label"] == "refused", said
-    assert said["zoo:general"]["left_verdict"]["label"] != "refused", said
+        job.result(timeout=240)
+        said[name] = job.outputs()[-1]
+    assert said["zoo:safety"]["left_verdict"] == "refused", said
+    assert said["zoo:general"]["left_verdict"] != "refused", said
     assert said["zoo:general"]["right"] == said["zoo:safety"]["right"], (
         "the mix's greedy answer depends on the mix alone"
     )
