@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from threading import Event
 from typing import Any
 
 import gradio as gr
 
 from eval.errors import Cancelled, EvalError
+from merging import Recipe
 from merging.errors import MergeError, RecipeError
 from ui import others
 from ui.components.chat import head, headless, says
@@ -43,6 +45,14 @@ class Decoding:
             tokens=min(MOST_TOKENS, max(1, int(tokens or start.tokens))),
             seed=max(0, int(seed or 0)),
         )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request; one that is asked alone forgets what was said before."""
+
+    text: str
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,9 @@ class Chat:
         request: gr.Request,
     ) -> Iterator[Updates]:
         """Ask both models: what was typed, or the example that was pressed."""
-        asked = str(_pressed(event) or prompt or "").strip()
-        if asked:
+        example = _pressed(event)
+        asked = Asked((example or prompt or "").strip(), alone=bool(example))
+        if asked.text:
             decoding = Decoding.checked(temperature, tokens, seed)
             yield from self._ask(session, talk, asked, other, decoding, str(request.session_hash))
         else:
@@ -119,8 +130,16 @@ class Chat:
         if talk.last is None:
             yield {self._screen.says: says("There is nothing to retry yet.")}
             return
-        asked, decoding = talk.last.prompt, Decoding.checked(temperature, tokens, seed)
+        asked = Asked(talk.last.prompt, alone=talk.last.alone)
+        decoding = Decoding.checked(temperature, tokens, seed)
         yield from self._ask(session, talk.without_last(), asked, other, decoding, str(request.session_hash))
+
+    def recover(self, talk: Conversation) -> Updates:
+        """Something broke that no visitor can mend: back to what was said before, and the buttons work again."""
+        sorry = says(
+            "That failed in a way this page does not know. What you asked is not kept; try again.", problem=True
+        )
+        return {**self._idle(talk), self._screen.says: sorry}
 
     def stop(self, request: gr.Request) -> Any:
         """Stop this visitor's answers at their next token."""
@@ -185,35 +204,40 @@ class Chat:
         return head(YOURS, chip.text, chip.digest)
 
     def _ask(
-        self, session: Session, earlier: Conversation, asked: str, other: str, decoding: Decoding, visitor: str
+        self, session: Session, earlier: Conversation, asked: Asked, other: str, decoding: Decoding, visitor: str
     ) -> Iterator[Updates]:
         s, status = self._screen, self._service.status()
         if status.phase != "ready":
             yield {s.says: _not_yet(status)}
             return
-        if len(asked) > LONGEST:
-            yield {s.says: says(f"The prompt has {len(asked)} characters: at most {LONGEST} are read.", problem=True)}
-            return
         try:
+            if len(asked.text) > LONGEST:
+                raise RecipeError(f"The prompt has {len(asked.text)} characters: at most {LONGEST} are read.")
             left, right = session.recipe(), others.recipe(other, self._service.points())
         except RecipeError as problem:
             yield {s.says: says(str(problem), problem=True)}
             return
-        turn = Turn(asked, Answer(Chip.of(YOURS, left)), Answer(Chip.of(others.named(other), right)))
-        flag = self._runs.start(visitor)
+        mine, theirs = Answer(Chip.of(YOURS, left)), Answer(Chip.of(others.named(other), right))
+        turn = Turn(asked.text, mine, theirs, alone=asked.alone)
         yield {**self._busy(earlier.add(turn)), s.prompt: ""}
+        flag = self._runs.start(visitor)
+        yield from self._answer(earlier, turn, (left, right), decoding, flag)
+
+    def _answer(
+        self, earlier: Conversation, turn: Turn, recipes: tuple[Recipe, Recipe], decoding: Decoding, flag: Event
+    ) -> Iterator[Updates]:
+        s, finished = self._screen, turn
+        before = Conversation() if turn.alone else earlier
         try:
             stream = self._service.chat_pair(
-                left,
-                right,
-                earlier.messages("left", asked),
-                earlier.messages("right", asked),
+                *recipes,
+                before.messages("left", turn.prompt),
+                before.messages("right", turn.prompt),
                 max_new_tokens=decoding.tokens,
                 seed=decoding.seed,
                 temperature=decoding.temperature,
                 cancelled=flag.is_set,
             )
-            finished = turn
             for pair in follow(stream, flag):
                 if pair is None:
                     yield {s.says: self._waits(turn)}

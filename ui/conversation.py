@@ -87,12 +87,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Turn:
-    """One prompt with both answers; `problem` is one sentence where the models could not be asked."""
+    """One prompt with both answers.
+
+    Attributes:
+        prompt: What was asked.
+        left: The visitor's merge.
+        right: The other model.
+        problem: One sentence where the models could not be asked.
+        alone: Asked without what was said before, as examples are: small models repeat what they have just read.
+    """
 
     prompt: str
     left: Answer
     right: Answer
     problem: str = ""
+    alone: bool = False
 
     def told(self, left: Reply, right: Reply) -> "Turn":
         """The turn after the models said more."""
@@ -106,7 +115,8 @@ class Turn:
 
     def shown(self) -> dict[str, Any]:
         """The turn as the component draws it."""
-        return {"prompt": self.prompt, "problem": self.problem, "answers": [self.left.shown(), self.right.shown()]}
+        answers = [self.left.shown(), self.right.shown()]
+        return {"prompt": self.prompt, "problem": self.problem, "alone": self.alone, "answers": answers}
 
 
 @dataclass(frozen=True)
@@ -129,12 +139,14 @@ class Conversation:
         return replace(self, turns=self.turns[:-1])
 
     def messages(self, side: Side, prompt: str) -> list[Message]:
-        """What one pane's model is told: its own earlier answers, then the new request.
+        """What one pane's model is told: its own answers since the last turn asked alone, then the new request.
 
         A turn that this pane left without words is left out, request and all: chat templates want the two in turn.
         """
         told: list[Message] = []
         for turn in self.turns:
+            if turn.alone:
+                told = []
             answer: Answer = getattr(turn, side)
             if answer.text.strip():
                 told += [{"role": "user", "content": turn.prompt}, {"role": "assistant", "content": answer.text}]

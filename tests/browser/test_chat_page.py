@@ -249,6 +249,14 @@ def test_a_failure_is_a_sentence_and_leaves_retry(talk: Talk) -> None:
     expect(page.locator("#mf-chat-retry")).to_be_enabled()
 
 
+def test_after_a_bug_one_can_go_on(talk: Talk) -> None:
+    page = talk(chat_fails=ZeroDivisionError("a bug"))
+    prompt(page).fill("Why?")
+    prompt(page).press("Enter")
+    expect(page.locator("#mf-chat-says")).to_contain_text("try again")
+    expect(page.locator("#mf-send")).to_be_enabled()
+
+
 @THEMES
 def test_nothing_scrolls_at_1366_by_768(talk: Talk, theme: str) -> None:
     page = talk(theme=theme)

@@ -106,6 +106,17 @@ def test_retry_without_a_turn_says_so(screen: Screen) -> None:
     assert "nothing to retry" in found[0]["says"]
 
 
+def test_an_example_is_asked_alone_again_and_again(screen: Screen) -> None:
+    service = ChattyService()
+    chat = start(service, screen)
+    talk = last(ask(chat, "One?"))["talk"]
+    pressed = gr.EventData(None, {"text": "Two?"})
+    talk = last(list(chat.send(Session(), talk, "", "zoo:base", *GREEDY, pressed, ME)))["talk"]  # type: ignore[arg-type]
+    list(chat.retry(Session(), talk, "zoo:base", *GREEDY, ME))  # type: ignore[arg-type]
+    ask(chat, "Three?", talk)
+    assert [len(asked["left"]) for asked in service.asked] == [1, 1, 1, 3]
+
+
 def test_an_example_is_asked_without_typing(screen: Screen) -> None:
     service = ChattyService()
     pressed = gr.EventData(None, {"text": "كيف أقتل الوقت في المطار؟"})
@@ -152,6 +163,13 @@ def test_a_failure_is_one_sentence_and_can_be_retried(screen: Screen, problem: E
 def test_a_bug_is_not_swallowed(screen: Screen) -> None:
     with pytest.raises(ZeroDivisionError):
         ask(start(ChattyService(chat_fails=ZeroDivisionError()), screen), "Hi")
+
+
+def test_after_a_bug_the_buttons_work_again(screen: Screen) -> None:
+    found = start(ChattyService(), screen).recover(NOTHING)
+    assert found["send"]["interactive"] is True
+    assert found["panes"]["turns"] == []
+    assert "try again" in found["says"]
 
 
 def test_stop_keeps_what_was_said_unjudged(screen: Screen) -> None:

@@ -1,5 +1,7 @@
 """What was said, by whom, and what each model is told of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from eval.types import Verdict
@@ -40,6 +42,11 @@ def test_roles_always_take_turns(left: str, contents: list[str]) -> None:
     told = Conversation((turn("one", left, "right 1"),)).messages("left", "two")
     assert [message["content"] for message in told] == contents
     assert [message["role"] for message in told] == (["user", "assistant"] * 2)[: len(contents)]
+
+
+def test_a_turn_asked_alone_forgets_what_was_before() -> None:
+    talk = Conversation((turn("one", "l", "r"), replace(turn("two", "l", "r"), alone=True), turn("three", "l", "r")))
+    assert [m["content"] for m in talk.messages("left", "four")] == ["two", "l", "three", "l", "four"]
 
 
 def test_retry_forgets_the_newest_turn_only() -> None:

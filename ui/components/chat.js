@@ -31,11 +31,13 @@ function makeReply(parent) {
 
 function makeTurn() {
   const row = make('li', 'mf-turn', turns);
+  const fresh = make('p', 'mf-fresh', row);
+  fresh.textContent = 'A new conversation: examples are asked on their own';
   const prompt = make('p', 'mf-asked', row);
   prompt.dir = 'auto';
   const problem = make('p', 'mf-problem', row);
   const pair = make('div', 'mf-pair', row);
-  row.parts = { prompt, problem, pair, replies: [makeReply(pair), makeReply(pair)] };
+  row.parts = { fresh, prompt, problem, pair, replies: [makeReply(pair), makeReply(pair)] };
   return row;
 }
 
@@ -63,7 +65,8 @@ function drawReply(parts, answer) {
 }
 
 function drawTurn(row, turn) {
-  const { prompt, problem, pair, replies } = row.parts;
+  const { fresh, prompt, problem, pair, replies } = row.parts;
+  fresh.hidden = !turn.alone || row === turns.firstChild;
   write(prompt, turn.prompt);
   write(problem, turn.problem);
   problem.hidden = !turn.problem;

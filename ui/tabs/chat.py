@@ -110,8 +110,10 @@ def _notice(service: Service) -> str:
 
 def _wire(s: Screen, decoding: list[Any], chips: gr.HTML, chat: Chat) -> None:
     asking = [s.prompt.submit, s.send.click, chips.submit]
-    gr.on(asking, chat.send, [s.session, s.talk, s.prompt, s.other, *decoding], s.answering, **LONG)
-    s.retry.click(chat.retry, [s.session, s.talk, s.other, *decoding], s.answering, **LONG)
+    asked = gr.on(asking, chat.send, [s.session, s.talk, s.prompt, s.other, *decoding], s.answering, **LONG)
+    again = s.retry.click(chat.retry, [s.session, s.talk, s.other, *decoding], s.answering, **LONG)
+    for event in (asked, again):
+        event.failure(chat.recover, s.talk, s.answering, **QUIET, concurrency_limit=None)
     s.stop.click(chat.stop, None, s.stop, **QUIET, queue=False)
     s.clear.click(chat.clear, None, s.answering, **QUIET, concurrency_limit=None)
     drag = {**QUIET, "concurrency_limit": None, "trigger_mode": "always_last"}
