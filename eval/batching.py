@@ -13,6 +13,15 @@ def batches(encoded: Sequence[list[int]], size: int) -> Iterator[list[int]]:
         yield order[at : at + size]
 
 
+def common_start(rows: Sequence[list[int]]) -> int:
+    """How many tokens all rows begin with, leaving each at least one of its own."""
+    shortest = min(map(len, rows))
+    for at in range(shortest - 1):
+        if len({row[at] for row in rows}) > 1:
+            return at
+    return max(shortest - 1, 0)
+
+
 def pad(rows: Sequence[list[int]], filler: int, *, left: bool) -> tuple[Tensor, Tensor]:
     """(ids, mask), both [rows, longest] on the CPU; an empty row is all padding."""
     width = max(len(row) for row in rows)

@@ -1,24 +1,16 @@
-"""Text and likelihoods from a live model: batched, greedy, cancellable, one forward pass a turn.
-
-Between two passes nothing here depends on the model's weights but the key-value cache of the running batch, so the
-weights may be changed and changed back between turns.
-"""
+"""Text and likelihoods from a live model: batched, greedy, cancellable, one forward pass a turn."""
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import DynamicCache
 
 from eval.batching import batches, log_probabilities, pad, sample
-from eval.chat import ChatFormat, Message
+from eval.chat import Message
 from eval.errors import Cancelled, EngineError
+from eval.passes import Passes
 from eval.types import Generation
 
-Turn = Callable[[], AbstractContextManager[Any]]
 Cancel = Callable[[], bool] | None
 Progress = Callable[[int, int], None] | None
 
@@ -42,23 +34,8 @@ def default_threads() -> int:
     return torch.get_num_threads()
 
 
-class Engine:
+class Engine(Passes):
     """Answers prompts with a causal language model; one object serves one model and is not for two threads at once."""
-
-    def __init__(self, model: Any, tokenizer: Any, *, threads: int | None = None, turn: Turn = nullcontext) -> None:
-        """Wrap a model.
-
-        Args:
-            model: Any Hugging Face causal language model; its weights may change between turns.
-            tokenizer: Its tokenizer.
-            threads: CPU threads torch may use, for the whole process; None leaves them alone.
-            turn: Gives a context that is entered around every forward pass.
-        """
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self.model = model
-        self.chat = ChatFormat(tokenizer, _end_ids(model))
-        self.turn = turn
 
     @property
     def has_template(self) -> bool:
@@ -220,39 +197,11 @@ class Engine:
         ids = tokenizer(text, add_special_tokens=False).input_ids
         return ids if ids[:1] == [first] else [first, *ids]
 
-    def _cache(self) -> DynamicCache:
-        return DynamicCache(config=self.model.config)
-
-    def _forward(self, ids: Tensor, cache: DynamicCache | None, mask: Tensor, *, keep: int = 1) -> Tensor:
-        """One turn: logits of the last `keep` positions (0: of all), [rows, positions, vocabulary].
-
-        Args:
-            ids: New tokens, [rows, new].
-            cache: Keys and values of what came before, extended in place; None for a pass on its own.
-            mask: 1 for real tokens, over the cache and the new ones, [rows, old + new].
-            keep: Positions whose logits are wanted.
-        """
-        mask = mask.to(device=self.model.device, dtype=torch.long)
-        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        with self.turn(), torch.inference_mode():
-            logits = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=cache is not None,
-                logits_to_keep=keep,
-            ).logits
-        if not torch.isfinite(logits[:, -1].amax(dim=-1)).all():
-            raise EngineError("The model gives NaN or infinite logits: this merge cannot be measured.")
-        return logits
-
     def _greedy(self, encoded: Sequence[list[int]], max_new_tokens: int, cancelled: Cancel) -> list[list[int]]:
         """Token ids of each answer, end token excluded; finished rows leave the batch as it goes."""
         device = self.model.device
         made: list[list[int]] = [[] for _ in encoded]
-        ids, mask = pad(encoded, self.chat.pad_id, left=True)
-        cache, feed = self._cache(), ids.to(device)
+        cache, feed, mask = self._begin(encoded, room=max_new_tokens)
         rows, running = list(range(len(encoded))), [True] * len(encoded)  # rows of the batch -> answers
         for _ in range(max_new_tokens):
             _check(cancelled)
@@ -280,12 +229,11 @@ class Engine:
     ) -> list[list[float]]:
         """Summed log-probability of every option of every prompt in one batch."""
         device = self.model.device
-        ids, mask = pad(encoded, self.chat.pad_id, left=True)
-        cache = self._cache()
-        first = self._forward(ids.to(device), cache, mask)[:, -1:]
-        _check(cancelled)
         owner = torch.tensor([row for row, texts in enumerate(options) for _ in texts])
         tails = [self.chat.continuation(text) for texts in options for text in texts]
+        cache, feed, mask = self._begin(encoded, room=max(map(len, tails)))
+        first = self._forward(feed, cache, mask)[:, -1:]
+        _check(cancelled)
         target, real = pad(tails, self.chat.pad_id, left=False)
         logits = first[owner.to(device)]
         total = log_probabilities(logits, target[:, :1])[:, 0] * real[:, 0]
@@ -296,11 +244,6 @@ class Engine:
             total = total + (log_probabilities(rest, target[:, 1:]) * real[:, 1:]).sum(dim=1)
         flat = iter(total.tolist())
         return [[next(flat) for _ in texts] for texts in options]
-
-
-def _end_ids(model: Any) -> list[int]:
-    found = [getattr(getattr(model, name, None), "eos_token_id", None) for name in ("generation_config", "config")]
-    return [i for ids in found if ids is not None for i in (ids if isinstance(ids, list) else [ids])]
 
 
 def _check(cancelled: Cancel) -> None:
