@@ -21,6 +21,8 @@ def wait_until(condition, seconds: float = 5.0) -> None:
         pytest.param("SPCD", "DCPS", id="urgent overtakes"),
         pytest.param("DDPP", "DDPP", id="equals keep their order"),
         pytest.param("PDPD", "DDPP", id="mixed"),
+        pytest.param("PDDDDD", "DDDPDD", id="patience ends"),
+        pytest.param("SPDDDDD", "DDDSPDD", id="the longest wait first"),
     ],
 )
 def test_order(arrivals: str, served: str) -> None:
@@ -69,3 +71,28 @@ def test_a_failing_holder_frees_the_device() -> None:
         raise ZeroDivisionError
     with turns.turn(Urgency.SWEEP):
         assert turns.waiting == 0
+
+
+def test_a_drag_that_never_rests_lets_a_probe_through() -> None:
+    """Two threads that ask again the moment they are served, as two visitors' sliders do."""
+    turns, through = Turns(), threading.Event()
+
+    def drag() -> None:
+        while not through.is_set():
+            with turns.turn(Urgency.DRAG):
+                pass
+
+    dragging = [threading.Thread(target=drag, daemon=True) for _ in range(2)]
+    for thread in dragging:
+        thread.start()
+
+    def probe() -> None:
+        for _ in range(20):
+            with turns.turn(Urgency.PROBE):
+                pass
+        through.set()
+
+    threading.Thread(target=probe, daemon=True).start()
+    assert through.wait(20), "urgent callers held the probe up for ever"
+    for thread in dragging:
+        thread.join(5)
