@@ -9,6 +9,8 @@ EvalError
 `Cancelled` is no error: somebody pressed Stop.
 """
 
+from merging.errors import Cancelled as Cancelled
+
 
 class EvalError(Exception):
     """Something a person can mend; its text is one sentence fit for a terminal or a page."""
@@ -28,7 +30,3 @@ class JudgeError(EvalError):
 
 class EngineError(EvalError):
     """A model gives nothing that can be measured."""
-
-
-class Cancelled(Exception):
-    """The work was stopped at a batch boundary because the caller asked for it."""

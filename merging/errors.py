@@ -6,11 +6,12 @@
     │   └── CompatibilityError   the checkpoints can be read, but not merged with each other
     └── WriteError               the result cannot be written
 
-Anything else that is raised is a bug in this program, and is not caught.
+`Cancelled` is no error: somebody pressed Stop. Anything else that is raised is a bug in this program and not caught.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class MergeError(Exception):
@@ -18,7 +19,33 @@ class MergeError(Exception):
 
 
 class RecipeError(MergeError):
-    """The recipe cannot be run whatever the checkpoints hold."""
+    """The recipe cannot be run whatever the checkpoints hold.
+
+    Attributes:
+        at: Where in the recipe the fault is, best place first, as "models[0].parameters.t"; empty where not told.
+        line: The line of that place in the YAML, 1-based, which the text then ends in; None where there is no line.
+    """
+
+    def __init__(self, text: str, *, at: str | tuple[str, ...] = (), line: int | None = None) -> None:
+        super().__init__(text)
+        self.at = (at,) if isinstance(at, str) else at
+        self.line = line
+
+    def point(self, line: int) -> None:
+        """Say that the fault is in this line of the YAML."""
+        text = str(self)
+        self.line = line
+        self.args = (f"{text[:-1]} (line {line})." if text.endswith(".") else f"{text} (line {line})",)
+
+
+@contextmanager
+def located(*at: str) -> Iterator[None]:
+    """Give a RecipeError raised inside, that does not say where in the recipe it is, these places."""
+    try:
+        yield
+    except RecipeError as error:
+        error.at = error.at or at
+        raise
 
 
 class CheckpointError(MergeError):
@@ -31,6 +58,10 @@ class CompatibilityError(CheckpointError):
 
 class WriteError(MergeError):
     """The merged model cannot be written to the folder asked for."""
+
+
+class Cancelled(Exception):
+    """The work was stopped, at a boundary between its parts, because the caller asked for it."""
 
 
 def brief(error: BaseException) -> str:
