@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from merging.arithmetic import is_finite, product
 from merging.errors import CheckpointError
+from merging.folder import ADAPTER_CONFIG as CONFIG
+from merging.folder import ADAPTER_WEIGHTS as WEIGHTS
 from merging.folder import Header, digest, inside, read_headers, read_json, read_tensor, stamp
+from merging.hub import is_hub_id
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _NAME = re.compile(
     r"^(?:base_model\.model\.)?(?P<module>.+?)\.(?:lora_(?P<part>[AB])\.weight|lora_embedding_(?P<emb>[AB]))$"
 )
@@ -75,6 +77,16 @@ class LowRank:
         made = product(up, down).mul_(self.scale)
         return made.t().contiguous() if self.transposed else made
 
+    def factors(self, device: str = "cpu") -> "tuple[Tensor, Tensor]":
+        """(L, R), new float32 matrices of `rank` columns with L·Rᵀ = `matrix()` up to rounding.
+
+        Raises:
+            CheckpointError: The adapter holds NaN or infinity.
+        """
+        down, up = (part.to(device) for part in self._halves())
+        left, right = up * self.scale, down.t().contiguous()
+        return (right, left) if self.transposed else (left, right)
+
     def check(self) -> bool:
         """Read A and B, so that a bad file is found now.
 
@@ -120,18 +132,27 @@ def is_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
-def open_adapter(folder: Path) -> Adapter:
+def open_adapter(folder: Path, headers: Mapping[str, Header] | None = None) -> Adapter:
     """Read an adapter's config and headers; no weight is read.
+
+    Args:
+        folder: Where it lies.
+        headers: Its headers, where its weights are not in the folder yet.
 
     Raises:
         CheckpointError: It is no plain LoRA adapter, or its files are damaged.
     """
     config = read_json(folder, CONFIG)
     _check(folder, config)
-    file = inside(folder, WEIGHTS)
-    if not file.is_file():
-        raise CheckpointError(f"{str(folder)!r} has no {WEIGHTS}: adapters are read in safetensors format only.")
-    headers, version = read_headers(file), stamp((file,))
+    version: Hashable = None
+    if headers is None:
+        file = inside(folder, WEIGHTS)
+        if not file.is_file():
+            raise CheckpointError(
+                f"{str(folder)!r} has no {WEIGHTS}: adapters are read in safetensors format only. Convert a pickle "
+                "where you trust it: PeftModel.from_pretrained(model, folder).save_pretrained(new_folder)."
+            )
+        headers, version = read_headers(file), stamp((file,))
     halves: dict[str, dict[str, tuple[Header, str]]] = {}
     replaced = {}
     for name, header in headers.items():
@@ -146,8 +167,16 @@ def open_adapter(folder: Path) -> Adapter:
     for label, pair in halves.items():
         kind, module = label.split(" ", 1)
         parts[f"{module}.weight"] = _part(folder, config, module, pair, version, embedding=kind == "embedding")
-    base = config.get("base_model_name_or_path")
-    return Adapter(folder, base if isinstance(base, str) and base else None, parts, replaced)
+    return Adapter(folder, _base(config), parts, replaced)
+
+
+def _base(config: Mapping[str, Any]) -> str | None:
+    """Name of the model the adapter was trained on, at the revision it was trained on where the config pins one."""
+    base, revision = config.get("base_model_name_or_path"), config.get("revision")
+    if not isinstance(base, str) or not base:
+        return None
+    pinned = isinstance(revision, str) and revision and is_hub_id(base) and "@" not in base and not Path(base).exists()
+    return f"{base}@{revision}" if pinned else base
 
 
 def _check(folder: Path, config: Mapping[str, Any]) -> None:

@@ -1,19 +1,18 @@
 """Checkpoints by name: `zoo:` names, local folders, hub ids, LoRA adapters on any of these; headers first."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from merging import folder as folders
-from merging import hub, layout
-from merging.adapter import CONFIG, WEIGHTS, Adapter, LowRank, is_adapter, open_adapter
-from merging.errors import CheckpointError, CompatibilityError
+from merging import layout
+from merging.adapter import CONFIG, WEIGHTS, Adapter, LowRank
+from merging.errors import CheckpointError
 from merging.folder import DTYPES, Header
-
-DEEPEST = 8  # adapters on adapters
+from merging.source_names import Found, Site, locate
 
 
 class StoredKey(NamedTuple):
@@ -25,23 +24,30 @@ class StoredKey(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A model on disk, its weights unread.
+class Outline:
+    """What config and headers tell of a model; its weights may still be on the hub.
 
     Attributes:
         name: As the recipe writes it.
-        folder: The folder of the full model.
-        adapters: LoRA adapters on top of it, in order.
+        found: Where the name leads: the full model and the adapters on it.
         config: Its config.json.
         headers: Shape and dtype of every stored tensor.
     """
 
     name: str
-    folder: Path
-    adapters: tuple[Adapter, ...]
+    found: Found
     config: Mapping[str, Any]
     headers: Mapping[str, Header]
-    version: tuple[tuple[str, int, int], ...]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the full model."""
+        return self.found.model.folder
+
+    @cached_property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """LoRA adapters on top of it, in order."""
+        return tuple(adapter for _, adapter in self.found.adapters)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,10 +65,6 @@ class Checkpoint:
         tied = layout.text_config(self.config).get("tie_word_embeddings", self.config.get("tie_word_embeddings"))
         return bool(tied) if tied is not None else not any(layout.is_head(name) for name in self.headers)
 
-    @cached_property
-    def _versions(self) -> dict[str, tuple[str, int, int]]:
-        return {entry[0]: entry for entry in self.version}
-
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor."""
         return self.headers[name].shape
@@ -70,6 +72,40 @@ class Checkpoint:
     def dtype(self, name: str) -> str:
         """Dtype of a stored tensor: float32, bfloat16, float16 or float64."""
         return DTYPES[self.headers[name].dtype]
+
+    @property
+    def _sites(self) -> tuple[Site, ...]:
+        """The topmost adapter first, the full model last."""
+        return (*(site for site, _ in reversed(self.found.adapters)), self.found.model)
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """The licences of the adapters and of the full model that their cards state, the topmost first."""
+        return tuple(dict.fromkeys(site.licence for site in self._sites if site.licence))
+
+    @property
+    def licence(self) -> str | None:
+        """The topmost licence that is stated, as the hub writes it (apache-2.0, gemma); None where none is."""
+        return next(iter(self.licences), None)
+
+    def tokenizer_hash(self) -> str | None:
+        """sha256 of the tokenizer's vocabulary file, an adapter's own before the model's; None without a tokenizer."""
+        return next((found for site in self._sites if (found := site.tokenizer_hash())), None)
+
+
+@dataclass(frozen=True)
+class Checkpoint(Outline):
+    """A model on disk, its weights unread.
+
+    Attributes:
+        version: Path, size and time of change of every file it is made of.
+    """
+
+    version: tuple[tuple[str, int, int], ...]
+
+    @cached_property
+    def _versions(self) -> dict[str, tuple[str, int, int]]:
+        return {entry[0]: entry for entry in self.version}
 
     def stored(self, name: str) -> StoredKey:
         """Which stored tensor lies under a name: the model's, or the one an adapter puts in its place."""
@@ -100,14 +136,6 @@ class Checkpoint:
                 return found
         return folders.tokenizer_files(self.folder)
 
-    def tokenizer_hash(self) -> str | None:
-        """sha256 of the tokenizer's vocabulary file; None where there is no tokenizer."""
-        files = self.tokenizer_files()
-        for name in ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"):
-            if name in files:
-                return folders.digest(files[name])
-        return None
-
     def content_hash(self) -> str:
         """sha256 over weights, config, tokenizer and adapters: equal hashes are equal models, under any name."""
         files = {path.name: path for path in {header.file for header in self.headers.values()}}
@@ -121,7 +149,7 @@ class Checkpoint:
 
 
 def open_checkpoint(name: str) -> Checkpoint:
-    """Open a checkpoint by name; config and headers are read, no weights.
+    """Open a checkpoint by name; config and headers are read, no weights. What is on the hub is downloaded.
 
     Args:
         name: `zoo:<name>`, a folder, `org/repo[@revision]`, an adapter folder (its config names the base), or
@@ -130,70 +158,42 @@ def open_checkpoint(name: str) -> Checkpoint:
     Raises:
         CheckpointError: It cannot be found or read; the message says what to do.
     """
-    where, adapters = _locate(name, 0)
+    opened = _open(name, locate(name, download=True))
+    if not isinstance(opened, Checkpoint):
+        raise TypeError(f"{name!r} was only previewed")
+    return opened
+
+
+def outline(name: str) -> Outline:
+    """What config and headers tell of a checkpoint; of one on the hub, nothing but these is downloaded.
+
+    Args:
+        name: As for `open_checkpoint`.
+
+    Returns:
+        A whole `Checkpoint` where all of it is on this machine.
+
+    Raises:
+        CheckpointError: As `open_checkpoint`.
+    """
+    return _open(name, locate(name, download=False))
+
+
+def _open(name: str, found: Found) -> Outline:
+    where = found.model.folder
     config = folders.read_json(where, "config.json")
     if config.get("quantization_config"):
         raise CheckpointError(f"{name!r} is quantised: merge its full-precision original instead.")
-    headers: dict[str, Header] = {}
-    files = folders.weight_files(where)
-    for file in files:
-        headers |= {tensor: h for tensor, h in folders.read_headers(file).items() if not layout.is_buffer(tensor)}
+    stored = found.model.headers()
+    headers = {tensor: header for tensor, header in stored.items() if not layout.is_buffer(tensor)}
     _check_headers(name, where, headers)
-    for adapter in adapters:
+    for _, adapter in found.adapters:
         _check_adapter(adapter, headers)
-    watched = (*files, where / "config.json", *(a.folder / f for a in adapters for f in (WEIGHTS, CONFIG)))
-    return Checkpoint(name, where, adapters, config, headers, folders.stamp(watched))
-
-
-def _locate(name: str, depth: int) -> tuple[Path, tuple[Adapter, ...]]:
-    """The folder of the full model and the adapters on it."""
-    if depth > DEEPEST:
-        raise CheckpointError(
-            f"The adapter {name!r} stands on more than {DEEPEST} others: one may name itself as its base."
-        )
-    if name.startswith("zoo:") and "+" not in name:
-        from merging import zoo
-
-        entry = zoo.resolve(name)
-        if entry.kind == "folder":
-            return Path(entry.path), ()
-        where, below = _locate(entry.base or "zoo:base", depth + 1)
-        return where, (*below, open_adapter(Path(entry.path)))
-    path = Path(name).expanduser()
-    if not path.is_dir() and "+" in name:
-        base, _, top = name.rpartition("+")
-        where, below = _locate(base, depth + 1)
-        return where, (*below, open_adapter(_adapter_folder(top)))
-    folder = path if path.is_dir() else _fetch(name, path)
-    if not is_adapter(folder) or (folder / "config.json").is_file():
-        return folder, ()
-    adapter = open_adapter(folder)
-    if adapter.base is None:
-        raise CheckpointError(f"The adapter {name!r} does not say which model it belongs to: write it as model+{name}.")
-    where, below = _locate(adapter.base, depth + 1)
-    return where, (*below, adapter)
-
-
-def _adapter_folder(name: str) -> Path:
-    if name.startswith("zoo:"):
-        from merging import zoo
-
-        return Path(zoo.resolve(name).path)
-    path = Path(name).expanduser()
-    folder = path if path.is_dir() else _fetch(name, path)
-    if not is_adapter(folder):
-        raise CheckpointError(f"{name!r} is no LoRA adapter: it holds no {CONFIG}.")
-    return folder
-
-
-def _fetch(name: str, path: Path) -> Path:
-    if path.exists():
-        raise CheckpointError(
-            f"{name!r} is a file: name the folder of the model, with config.json and safetensors in it."
-        )
-    if not hub.is_hub_id(name):
-        raise CheckpointError(f"There is no folder {name!r}: check the path (it is relative to the working directory).")
-    return hub.fetch(name)
+    if any(site.preview for site in (found.model, *(site for site, _ in found.adapters))):
+        return Outline(name, found, config, headers)
+    files = dict.fromkeys(header.file for header in stored.values())
+    adapters = [adapter.folder / file for _, adapter in found.adapters for file in (WEIGHTS, CONFIG)]
+    return Checkpoint(name, found, config, headers, folders.stamp((*files, where / "config.json", *adapters)))
 
 
 def _check_headers(name: str, where: Path, headers: Mapping[str, Header]) -> None:
@@ -219,81 +219,3 @@ def _check_adapter(adapter: Adapter, headers: Mapping[str, Header]) -> None:
                 f"The adapter {str(adapter.folder)!r} changes {tensor} by a matrix of shape {tuple(shape)}, "
                 f"but its model has {headers[tensor].shape} there: it belongs to another model."
             )
-
-
-@dataclass(frozen=True)
-class Report:
-    """What config and headers tell about merging some checkpoints.
-
-    Attributes:
-        problems: Why they cannot be merged layer for layer, one sentence each; empty where they can.
-        warnings: What may surprise, one sentence each.
-        vocabularies_differ: Whether rows of embedding or head do not line up, which tokenizer_source can mend.
-    """
-
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
-    vocabularies_differ: bool = False
-
-
-def compatibility(checkpoints: Sequence[Checkpoint], *, slices: bool = False, aligned: bool = False) -> Report:
-    """Compare every checkpoint with the first.
-
-    Args:
-        checkpoints: Any number.
-        slices: Layers are picked one by one, so their number may differ.
-        aligned: Vocabularies are aligned token by token, so they may differ.
-    """
-    first, problems, warnings, differ = checkpoints[0], [], [], False
-    for other in checkpoints[1:]:
-        pair = f"{first.name!r} and {other.name!r}"
-        kinds = [c.config.get("model_type") for c in (first, other)]
-        if kinds[0] != kinds[1]:
-            problems.append(f"{pair} are of different architecture ({kinds[0]} and {kinds[1]}): they cannot be merged.")
-            continue
-        if first.layers != other.layers and not slices:
-            problems.append(
-                f"{pair} have {first.layers} and {other.layers} layers: merge slices of equal length instead."
-            )
-            continue
-        found = _shape_problems(first, other, aligned=aligned)
-        differ = differ or any(is_vocabulary for is_vocabulary, _ in found)
-        problems += [text for _, text in found[:1]]
-        hashes = first.tokenizer_hash(), other.tokenizer_hash()
-        if not found and not aligned and None not in hashes and hashes[0] != hashes[1]:
-            warnings.append(
-                f"{pair} have different tokenizer files: check that the same token has the same number in both."
-            )
-    return Report(tuple(problems), tuple(warnings), differ)
-
-
-def _shape_problems(first: Checkpoint, other: Checkpoint, *, aligned: bool) -> list[tuple[bool, str]]:
-    found = []
-    for name in sorted(set(first.headers) & set(other.headers)):
-        one, two = first.shape(name), other.shape(name)
-        if layout.is_vocabulary(name) and one[:1] != two[:1] and one[1:] == two[1:]:
-            text = (
-                f"{first.name!r} and {other.name!r} have vocabularies of {one[0]} and {two[0]} tokens ({name}): "
-                "set tokenizer_source: union (or base, or one of the models) to align them."
-            )
-            if not aligned:
-                found.append((True, text))
-        elif one != two:
-            text = (
-                f"{name} has shape {one} in {first.name!r} and {two} in {other.name!r}: "
-                "only models of one size can be merged."
-            )
-            found.insert(0, (False, text))
-    return found
-
-
-def check_compatible(checkpoints: Sequence[Checkpoint], *, slices: bool = False, aligned: bool = False) -> Report:
-    """The report of checkpoints that can be merged.
-
-    Raises:
-        CompatibilityError: They cannot; the message is the first reason.
-    """
-    report = compatibility(checkpoints, slices=slices, aligned=aligned)
-    if report.problems:
-        raise CompatibilityError(report.problems[0])
-    return report

@@ -7,8 +7,9 @@ refused (but for the hub's own cache, whose snapshots are made of links to its `
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F64": "float64"}
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 LARGEST_HEADER = 100 * 2**20  # as the safetensors library
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "merges.txt", "vocab.txt", "spiece.model", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
+# Those that hold the vocabulary, the most telling first: a folder without any of them has no tokenizer.
+VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 _digests: dict[tuple[str, int, int], str] = {}
 
 
@@ -43,14 +47,18 @@ def inside(folder: Path, name: str) -> Path:
     Raises:
         CheckpointError: The name is a path, or the file is a link that leads out of the folder.
     """
-    if not name or name != Path(name).name or name in (".", "..") or "\\" in name:
-        raise CheckpointError(f"{str(folder)!r} names the file {name!r}: only files of that very folder are read.")
+    _check_plain(str(folder), name)
     path, root = folder / name, folder.resolve()
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
         root = folder.parent.parent.resolve()
     if not path.resolve().is_relative_to(root):
         raise CheckpointError(f"{name!r} in {str(folder)!r} is a link out of that folder: copy the file into it.")
     return path
+
+
+def _check_plain(where: str, name: str) -> None:
+    if not name or name != Path(name).name or name in (".", "..") or "\\" in name:
+        raise CheckpointError(f"{where!r} names the file {name!r}: only files of that very folder are read.")
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
@@ -77,26 +85,43 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     Raises:
         CheckpointError: There are none, or a shard is missing; pickles are refused with what to do.
     """
-    if (folder / INDEX).exists():
-        names = read_json(folder, INDEX).get("weight_map")
-        if not isinstance(names, dict) or not names or not all(isinstance(n, str) for n in names.values()):
-            raise CheckpointError(f"{INDEX} in {str(folder)!r} has no weight_map.")
-        files = tuple(inside(folder, name) for name in sorted(set(names.values())))
-        missing = [path.name for path in files if not path.is_file()]
-        if missing:
-            raise CheckpointError(f"{str(folder)!r} lacks {', '.join(missing)}, which its index names: copy it again.")
-        return files
-    if (folder / SINGLE).exists():
-        return (inside(folder, SINGLE),)
-    found = sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("adapter"))
+    listed = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+    return tuple(inside(folder, name) for name in choose_weights(str(folder), listed, lambda: read_json(folder, INDEX)))
+
+
+def choose_weights(where: str, listed: Collection[str], read_index: Callable[[], Mapping[str, Any]]) -> tuple[str, ...]:
+    """Which of the files of a model, here or on the hub, hold its weights; first to last.
+
+    Args:
+        where: The model's name for messages.
+        listed: Names of all its files.
+        read_index: Gives the object in the index of shards; called only where one is listed.
+
+    Raises:
+        CheckpointError: As `weight_files`.
+    """
+    if INDEX in listed:
+        names = read_index().get("weight_map")
+        if not isinstance(names, Mapping) or not names or not all(isinstance(n, str) for n in names.values()):
+            raise CheckpointError(f"{INDEX} in {where!r} has no weight_map.")
+        chosen = tuple(sorted(set(names.values())))
+        for name in chosen:
+            _check_plain(where, name)
+        if missing := [name for name in chosen if name not in listed]:
+            raise CheckpointError(f"{where!r} lacks {', '.join(missing)}, which its index names: copy it again.")
+        return chosen
+    if SINGLE in listed:
+        return (SINGLE,)
+    found = [name for name in listed if fnmatch(name, "*.safetensors") and not name.startswith("adapter")]
     if len(found) == 1:
-        return (inside(folder, found[0].name),)
-    if any(any(folder.glob(pattern)) for pattern in PICKLES):
+        return (found[0],)
+    if any(fnmatch(name, pattern) for name in listed for pattern in PICKLES):
         raise CheckpointError(
-            f"{str(folder)!r} holds its weights as a pickle, which can run code and is never read. "
-            "Convert it where you trust it: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)."
+            f"{where!r} holds its weights as a pickle, which can run code and is never read. "
+            f"Convert it where you trust it: AutoModelForCausalLM.from_pretrained({where!r})"
+            ".save_pretrained(new_folder), and name the new folder."
         )
-    raise CheckpointError(f"{str(folder)!r} holds no {SINGLE} and no {INDEX}: it is not a model in safetensors format.")
+    raise CheckpointError(f"{where!r} holds no {SINGLE} and no {INDEX}: it is not a model in safetensors format.")
 
 
 def read_headers(file: Path) -> dict[str, Header]:
@@ -168,6 +193,34 @@ def digest(file: Path) -> str:
 def tokenizer_files(folder: Path) -> dict[str, Path]:
     """The tokenizer's files in a folder, by name; empty where it has none."""
     found = {name: inside(folder, name) for name in TOKENIZER_FILES if (folder / name).is_file()}
-    return (
-        found if {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model"} & set(found) else {}
-    )
+    return found if set(VOCABULARY_FILES) & set(found) else {}
+
+
+def tokenizer_hash(folder: Path) -> str | None:
+    """sha256 of the tokenizer's vocabulary file; None where there is no tokenizer."""
+    files = tokenizer_files(folder)
+    return next((digest(files[name]) for name in VOCABULARY_FILES if name in files), None)
+
+
+def card_licence(folder: Path) -> str | None:
+    """The licence that the front matter of the folder's README.md states, as `stated_licence`."""
+    from huggingface_hub import metadata_load
+    from yaml import YAMLError
+
+    if not (folder / "README.md").is_file():
+        return None
+    try:
+        return stated_licence(metadata_load(inside(folder, "README.md")))
+    except (OSError, ValueError, YAMLError):
+        return None  # a card is prose: one that does not parse says nothing
+
+
+def stated_licence(card: Any) -> str | None:
+    """The licence in a model card's front matter: its id on the hub in lower case, or the name beside `other`."""
+    if not isinstance(card, Mapping):
+        return None
+    found, named = card.get("license"), card.get("license_name")
+    found = found[0] if isinstance(found, list) and found else found
+    if not isinstance(found, str):
+        return None
+    return (str(named) if found == "other" and named else found).lower()

@@ -1,13 +1,14 @@
 """From a recipe and checkpoints to one job per tensor, checked, before any weight is read."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from merging import layout, registry
-from merging.checkpoint import Checkpoint, check_compatible
+from merging.checkpoint import Checkpoint, Outline
+from merging.compatibility import Report, check_compatible
 from merging.errors import CompatibilityError, RecipeError
 from merging.recipe import Recipe, Slice, Source
 from merging.schedule import Setting, position, value
@@ -102,14 +103,8 @@ def plan(recipe: Recipe, pool: "Pool") -> Plan:
         CheckpointError: A checkpoint cannot be read, or they cannot be merged with each other.
         RecipeError: A parameter has no value for some tensor, or none that can be computed with.
     """
-    names = dict.fromkeys(
-        s.model for piece in recipe.slices for s in (*recipe.roles(piece)[1], recipe.roles(piece)[0]) if s
-    )
-    opened = {name: pool.checkpoint(name) for name in names}
+    opened, report = _open(recipe, pool)
     donor = pool.checkpoint(recipe.donor)
-    report = check_compatible(
-        [donor, *opened.values()], slices=not recipe.is_whole, aligned=recipe.tokenizer is not None
-    )
     vocabulary = _vocabulary(recipe, pool, donor, list(opened.values()))
     settings = {id(piece): _settings(recipe, piece) for piece in recipe.slices}
     jobs = []
@@ -120,6 +115,22 @@ def plan(recipe: Recipe, pool: "Pool") -> Plan:
     jobs.sort(key=lambda job: job.name)
     config = _config(recipe, donor, opened, jobs, vocabulary)
     return Plan(recipe, tuple(jobs), _dtype(recipe, donor), config, donor, vocabulary, report.warnings)
+
+
+def _open(recipe: Recipe, pool: "Pool") -> tuple[dict[str, Checkpoint], Report]:
+    """The checkpoints whose tensors are merged, compared by their headers before any weight is downloaded."""
+    roles = [recipe.roles(piece) for piece in recipe.slices]
+    names = list(dict.fromkeys(s.model for base, models in roles for s in (*models, base) if s))
+
+    def report(look: Callable[[str], Outline]) -> Report:
+        found = [look(name) for name in (recipe.donor, *names)]
+        return check_compatible(found, slices=not recipe.is_whole, aligned=recipe.tokenizer is not None)
+
+    ahead = report(pool.outline)
+    if all(isinstance(pool.outline(name), Checkpoint) for name in (recipe.donor, *names)):
+        return {name: pool.checkpoint(name) for name in names}, ahead
+    opened = {name: pool.checkpoint(name) for name in names}
+    return opened, report(pool.checkpoint)  # a branch of the hub may have moved meanwhile
 
 
 def _vocabulary(recipe: Recipe, pool: "Pool", donor: Checkpoint, models: Sequence[Checkpoint]) -> Vocabulary | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from merging.arithmetic import Scratch, is_finite
-from merging.checkpoint import Checkpoint, StoredKey, open_checkpoint
+from merging.checkpoint import Checkpoint, Outline, StoredKey, open_checkpoint, outline
 from merging.errors import CheckpointError, MergeError, brief
 from merging.folder import Header, read_tensor
 from merging.stages import Stages
@@ -42,6 +42,7 @@ class Pool:
         self.lock = threading.RLock()
         self._resident = resident
         self._checkpoints: dict[str, Checkpoint] = {}
+        self._outlines: dict[str, Outline] = {}
         self._stored: dict[StoredKey, Tensor] = {}
         _check_device(device)
 
@@ -56,7 +57,24 @@ class Pool:
             if known is not None:
                 self.release()
             self._checkpoints[name] = open_checkpoint(name)
+            self._outlines.pop(name, None)
         return self._checkpoints[name]
+
+    def outline(self, name: str) -> Outline:
+        """What config and headers tell of a checkpoint, without downloading its weights; the checkpoint, once open.
+
+        Raises:
+            CheckpointError: It cannot be found or read.
+        """
+        if name in self._checkpoints:
+            return self.checkpoint(name)
+        if name not in self._outlines:
+            found = outline(name)
+            if isinstance(found, Checkpoint):
+                self._checkpoints[name] = found
+                return found
+            self._outlines[name] = found
+        return self._outlines[name]
 
     def stored(self, key: Hashable) -> "Tensor":
         """A stored tensor on the device, read once and kept.

@@ -26,6 +26,7 @@ from merging.zoo_source import GGUF_SHA256, fetch_gguf
 
 PREFIX = "zoo:"
 RAW, BASE = "zoo:raw", "zoo:base"
+LICENCE = "gemma"  # of all of the family, as the hub writes it
 _ASSETS = Path(__file__).resolve().parents[1] / "assets" / "zoo"
 _STAMP = "zoo.json"
 # Raise when the code that builds changes what it writes: cached folders are then rebuilt.

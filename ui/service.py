@@ -130,11 +130,11 @@ class DeviceService:
         Raises:
             MergeError: They cannot; its text says why.
         """
-        from merging.checkpoint import check_compatible
+        from merging.compatibility import check_compatible
 
         live = self._live("explore", recipe)
         with live.pool.lock:
-            checkpoints = [live.pool.checkpoint(name) for name in recipe.models_used()]
+            checkpoints = [live.pool.outline(name) for name in recipe.models_used()]
             found = check_compatible(checkpoints, slices=not recipe.is_whole, aligned=recipe.tokenizer is not None)
         return " ".join(["These checkpoints can be merged.", *found.warnings])
 

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from merging import LiveModel, Recipe, merge_to_folder
-from merging.checkpoint import check_compatible, compatibility, open_checkpoint
+from merging.checkpoint import open_checkpoint
+from merging.compatibility import check_compatible, compatibility
 from merging.errors import CheckpointError, CompatibilityError, MergeError
 from tests.merging import tiny
 

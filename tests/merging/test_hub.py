@@ -1,132 +1,149 @@
 """Hub ids against a local server that speaks the hub's layout, in a fresh process with a cache of its own."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from merging import hub
+from merging import Recipe, hub
 from tests.merging import tiny
+from tests.merging.hub_server import COMMIT, Hub, Repository, from_folder, serve
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HEADER = 100_001  # bytes the library asks of a safetensors file, in the hope that the header is among them
 SCRIPT = """
-import sys
+import json, sys
 from merging import Recipe, merge_to_folder
 from merging.errors import MergeError
-try:
-    merge_to_folder(Recipe.single(sys.argv[1]), sys.argv[2])
-    print("merged")
-except MergeError as error:
-    print("refused:", error)
+for number, text in enumerate(json.loads(sys.argv[1])):
+    try:
+        merge_to_folder(Recipe.from_yaml(text), f"{sys.argv[2]}-{number}")
+        print("merged")
+    except MergeError as error:
+        print("refused:", error)
 """
 
 
-class Hub(BaseHTTPRequestHandler):
-    """`org/tiny` with the files of a folder, `org/pickled` with pickles only; anything else does not exist."""
+def big(seed: int, **kind: Any) -> dict[str, torch.Tensor]:
+    """Weights of which a file is three times as long as what is asked for its header."""
+    return tiny.weights(seed, **{"vocab": 10_000, **kind})
 
-    files: ClassVar[dict[str, bytes]] = {}
-    asked: ClassVar[list[str]] = []
 
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
+def repositories(folder: Path) -> dict[str, Repository]:
+    words = ["u", "a"]
+    plain = tiny.write_model(folder / "tiny", big(0), words)
+    deeper = tiny.write_model(folder / "deeper", big(1, layers=3), num_hidden_layers=3)
+    other = tiny.write_model(folder / "other", big(2), model_type="mistral")
+    wider = {n: torch.zeros(13, 8) if "up_proj" in n else t for n, t in big(3).items()}
+    lora = tiny.write_adapter(folder / "lora", "org/tiny", revision="v1")
+    strange = tiny.write_adapter(folder / "strange", "org/deeper")
+    renamed = {
+        n.replace("layers.1", "layers.2"): t for n, t in load_file(strange / "adapter_model.safetensors").items()
+    }
+    save_file(renamed, strange / "adapter_model.safetensors")
+    found = {path.name: from_folder(path) for path in (deeper, other, lora, strange)}
+    found["tiny"] = from_folder(plain, card={"license": "apache-2.0"})
+    found["wider"] = from_folder(tiny.write_model(folder / "wider", wider))
+    found["words"] = from_folder(tiny.write_model(folder / "words", big(4, vocab=20_000), ["a", "u"]))
+    found["closed"] = Repository(found["tiny"].files, is_gated=True)
+    found["pickled"] = Repository({"config.json": b"{}", "pytorch_model-00001-of-00001.bin": b"pickle"})
+    return {f"org/{name}": repository for name, repository in found.items()}
 
-    def do_GET(self) -> None:
-        self.answer(body=True)
 
-    def answer(self, *, body: bool) -> None:
-        path = self.path.partition("?")[0].strip("/").split("/")
-        self.asked.append(self.path)
-        names = {"tiny": set(self.files), "pickled": {"config.json", "pytorch_model.bin"}}
-        if path[:2] == ["api", "models"] and len(path) >= 4 and path[2] == "org" and path[3] in names:
-            if len(path) > 5 and path[5] not in ("main", COMMIT, "v1"):
-                return self.fail("RevisionNotFound")
-            members = sorted(names[path[3]])
-            if "tree" in path:
-                entries = [
-                    {"type": "file", "path": n, "size": len(self.files.get(n, b"x")), "oid": "0"} for n in members
-                ]
-                return self.send(json.dumps(entries).encode(), body=body)
-            tree = {"id": f"org/{path[3]}", "sha": COMMIT, "siblings": [{"rfilename": n} for n in members]}
-            return self.send(json.dumps(tree).encode(), body=body)
-        if path[:1] == ["org"] and len(path) == 5 and path[1] in names and path[4] in names[path[1]]:
-            return self.send(self.files.get(path[4], b"pickle"), body=body)
-        return self.fail("RepoNotFound")
-
-    def send(self, data: bytes, *, body: bool) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def fail(self, code: str) -> None:
-        self.send_response(404)
-        self.send_header("X-Error-Code", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with serve(repositories(tmp_path_factory.mktemp("hub"))) as server:
+        yield server
 
 
 @pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[str]:
-    folder = tiny.write_model(tmp_path / "model", tiny.weights(0, torch.bfloat16), ["u", "a"])
-    Hub.files = {path.name: path.read_bytes() for path in folder.iterdir()} | {"pytorch_model.bin": b"pickle"}
-    Hub.asked = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def server(standing: Hub) -> Hub:
+    standing.asked.clear()
+    return standing
 
 
-def run(name: str, tmp_path: Path, endpoint: str, **environment: str) -> str:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": endpoint}
+def run(recipes: list[Recipe], tmp_path: Path, url: str, **environment: str) -> list[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": url}
     env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", **environment}
-    command = [sys.executable, "-c", SCRIPT, name, str(tmp_path / "out")]
+    texts = json.dumps([recipe.to_yaml() for recipe in recipes])
+    command = [sys.executable, "-c", SCRIPT, texts, str(tmp_path / "out")]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout.strip()
+    return done.stdout.strip().splitlines()
 
 
-def test_fetches_safetensors_and_never_a_pickle(endpoint: str, tmp_path: Path) -> None:
-    assert run("org/tiny@v1", tmp_path, endpoint) == "merged"
-    assert (tmp_path / "out" / "tokenizer.json").exists()
-    assert any("model.safetensors" in path for path in Hub.asked)
-    assert not any(".bin" in path for path in Hub.asked)
-    (tmp_path / "out").rename(tmp_path / "first")
-    assert run(f"org/tiny@{COMMIT}", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1") == "merged"  # from the cache
+def average(*names: str, **more: Any) -> Recipe:
+    return Recipe.build("linear", models=list(names), parameters={"weight": 1}, **more)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        pytest.param("org/gone", "no such model on the hub", id="no such model"),
-        pytest.param("org/tiny@v9", "no revision 'v9'", id="no such revision"),
-        pytest.param("org/pickled", "holds no model.safetensors", id="pickles only"),
-    ],
-)
-def test_refused(endpoint: str, tmp_path: Path, name: str, words: str) -> None:
-    said = run(name, tmp_path, endpoint)
-    assert said.startswith("refused:") and words in said and len(said.splitlines()) == 1
-    assert not (tmp_path / "out").exists()
+def test_fetches_safetensors_and_never_a_pickle(server: Hub, tmp_path: Path) -> None:
+    assert run([Recipe.single("org/tiny@v1")], tmp_path, server.url) == ["merged"]
+    assert (tmp_path / "out-0" / "tokenizer.json").exists()
+    assert server.sent(".safetensors") and not server.sent(".bin")
+    again = Recipe.single(f"org/tiny@{COMMIT}")
+    other = tmp_path / "again"
+    other.mkdir()
+    cache = str(tmp_path / "cache")
+    assert run([again], other, "http://127.0.0.1:9", HF_HUB_OFFLINE="1", HF_HOME=cache) == ["merged"]  # from the cache
+
+
+def test_an_adapter_brings_its_base_at_the_revision_it_was_trained_on(server: Hub, tmp_path: Path) -> None:
+    assert run([Recipe.single("org/lora"), average("org/tiny+org/lora", "org/tiny")], tmp_path, server.url) == [
+        "merged",
+        "merged",
+    ]
+    assert any(path.startswith("/api/models/org/tiny/revision/v1") for path, _ in server.asked)
+
+
+UNMERGEABLE = {
+    "layers": (("org/tiny", "org/deeper"), "2 and 3 layers"),
+    "architecture": (("org/tiny", "org/other"), "different architecture"),
+    "shapes": (("org/tiny", "org/wider"), "up_proj.weight has shape"),
+    "vocabularies": (("org/tiny", "org/words"), "vocabularies of 10000 and 20000 tokens"),
+    "an adapter of another model": (("org/tiny", "org/tiny+org/strange"), "layers.2.self_attn.q_proj.weight, which"),
+    "base of an adapter": (("org/deeper", "org/lora"), "3 and 2 layers"),
+    "the third": (("org/tiny", "org/tiny@v1", "org/deeper"), "2 and 3 layers"),
+}
+
+
+def test_what_cannot_be_merged_is_said_before_any_download(server: Hub, tmp_path: Path) -> None:
+    said = run([average(*names) for names, _ in UNMERGEABLE.values()], tmp_path, server.url)
+    for line, (names, words) in zip(said, UNMERGEABLE.values(), strict=True):
+        assert line.startswith("refused:") and words in line, names
+    for path, size in server.sent(".safetensors").items():
+        whole = len(server.repositories["/".join(path.split("/")[1:3])].files[path.split("/")[-1]])
+        requests = sum(asked == path for asked, _ in server.asked)
+        assert size <= requests * min(HEADER, whole), path
+        assert whole > 3 * HEADER or "adapter" in path
+    blobs = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size > HEADER]
+    assert not blobs and not list(tmp_path.glob("out-*"))
+
+
+REFUSED = {
+    "org/gone": "no such model on the hub",
+    "org/tiny@v9": "no revision 'v9'",
+    "org/pickled": "as a pickle, which can run code and is never read. Convert it",
+    "org/closed": "asks for its terms",
+    "org/tiny+org/gone": "no such model on the hub",
+    "org/tiny+org/tiny": "is no LoRA adapter",
+}
+
+
+def test_refused(server: Hub, tmp_path: Path) -> None:
+    said = run([Recipe.single(name) for name in REFUSED], tmp_path, server.url)
+    for line, (name, words) in zip(said, REFUSED.items(), strict=True):
+        assert line.startswith("refused:") and words in line, name
+    assert not list(tmp_path.glob("out-*"))
 
 
 def test_offline_says_what_to_do(tmp_path: Path) -> None:
-    said = run("org/tiny", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+    [said] = run([Recipe.single("org/tiny")], tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
     assert said.startswith("refused:") and "hub cannot be reached" in said and "HF_HUB_OFFLINE" in said
 
 
