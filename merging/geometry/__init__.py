@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from merging import layout
 from merging.arithmetic import REDUCE, spans, thread_count
-from merging.checkpoint import Checkpoint, check_compatible
+from merging.checkpoint import Checkpoint
+from merging.compatibility import check_compatible
 from merging.errors import Cancelled, CompatibilityError
 from merging.sources import Operand
 
