@@ -187,7 +187,7 @@ class LiveModel:
 
     def _load_tokenizer(self, planned: Plan) -> "PreTrainedTokenizerBase | None":
         vocabulary = planned.vocabulary
-        key = (planned.donor.folder, planned.donor.name, vocabulary.key if vocabulary else None)
+        key = (planned.donor.folder, planned.donor.name, vocabulary.key if vocabulary else None, planned.chat_template)
         if key not in self._tokenizers:
             self._tokenizers[key] = _tokenizer(planned)
         return self._tokenizers[key]
@@ -255,7 +255,7 @@ def _tokenizer(planned: Plan) -> "PreTrainedTokenizerBase | None":
     try:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "config.json").write_text(json.dumps(planned.config), encoding="utf-8")
-            write_tokenizer(planned.donor, planned.vocabulary, Path(folder))
+            write_tokenizer(planned.donor, planned.vocabulary, Path(folder), planned.chat_template)
             return AutoTokenizer.from_pretrained(folder)
     except (ValueError, KeyError, TypeError, OSError, ImportError) as error:
         raise CheckpointError(f"The tokenizer of {planned.donor.name!r} cannot be loaded: {brief(error)}.") from error

@@ -55,7 +55,7 @@ def merge_to_folder(
         generation = planned.donor.folder / "generation_config.json"
         if generation.is_file():
             (folder / generation.name).write_bytes(generation.read_bytes())
-        write_tokenizer(planned.donor, planned.vocabulary, folder)
+        write_tokenizer(planned.donor, planned.vocabulary, folder, planned.chat_template)
         (folder / "README.md").write_text(model_card(planned), encoding="utf-8")
     if progress:
         progress(1.0, "done")

@@ -6,14 +6,16 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from merging import layout, registry
+from merging import chat_template, layout, registry
 from merging.checkpoint import Checkpoint, Outline
 from merging.compatibility import Report, check_compatible
 from merging.errors import CompatibilityError, RecipeError
+from merging.merged_config import merged_config, merged_dtype
 from merging.recipe import Recipe, Slice, Source
 from merging.schedule import Setting, position, value
 from merging.sources import Aligned, Group, Operand
-from merging.vocabulary import Vocabulary, merged_vocabulary
+from merging.spots import Spot, skip_head, spots
+from merging.vocabulary import Vocabulary, merged_vocabulary, words
 
 if TYPE_CHECKING:
     from merging.pool import Pool
@@ -63,6 +65,7 @@ class Plan:
         donor: The checkpoint that config and tokenizer come from.
         vocabulary: The merged vocabulary; None where the donor's tokenizer is taken as it is.
         warnings: What may surprise, one sentence each.
+        chat_template: Jinja to be set; None where the tokenizer keeps what it has.
     """
 
     recipe: Recipe
@@ -72,28 +75,12 @@ class Plan:
     donor: Checkpoint
     vocabulary: Vocabulary | None
     warnings: tuple[str, ...]
+    chat_template: str | None = None
 
     @property
     def method(self) -> registry.Method:
         """The recipe's method."""
         return registry.get(self.recipe.method)
-
-
-@dataclass(frozen=True)
-class _Spot:
-    """Where a tensor of the merged model comes from: which slice, which layer of it (None outside the layers)."""
-
-    name: str
-    piece: Slice
-    inner: layout.Place | None
-    offset: int = 0
-    layers: int = 1
-
-    def source_name(self, source: Source) -> str:
-        """The tensor's name in a source."""
-        if self.inner is None:
-            return self.name
-        return self.inner.at((source.layer_range[0] if source.layer_range else 0) + self.offset)
 
 
 def plan(recipe: Recipe, pool: "Pool") -> Plan:
@@ -108,13 +95,15 @@ def plan(recipe: Recipe, pool: "Pool") -> Plan:
     vocabulary = _vocabulary(recipe, pool, donor, list(opened.values()))
     settings = {id(piece): _settings(recipe, piece) for piece in recipe.slices}
     jobs = []
-    for spot in _spots(recipe, opened):
-        if not _skip_head(spot, opened):
+    for spot in spots(recipe, opened):
+        if not skip_head(spot, opened):
             values = _values(recipe, spot, settings[id(spot.piece)])
             jobs.append(_job(recipe, spot, opened, pool, vocabulary, values))
     jobs.sort(key=lambda job: job.name)
-    config = _config(recipe, donor, opened, jobs, vocabulary)
-    return Plan(recipe, tuple(jobs), _dtype(recipe, donor), config, donor, vocabulary, report.warnings)
+    config = merged_config(recipe, donor, opened, [job.name for job in jobs], vocabulary)
+    template, found = _template(recipe, opened | {donor.name: donor}, donor, vocabulary)
+    warnings = (*report.warnings, *found)
+    return Plan(recipe, tuple(jobs), merged_dtype(recipe, donor), config, donor, vocabulary, warnings, template)
 
 
 def _open(recipe: Recipe, pool: "Pool") -> tuple[dict[str, Checkpoint], Report]:
@@ -139,50 +128,27 @@ def _vocabulary(recipe: Recipe, pool: "Pool", donor: Checkpoint, models: Sequenc
         return None
     owner = donor if mode in ("base", "union") else pool.checkpoint(mode)
     everyone = list({model.name: model for model in [*models, owner]}.values())
-    return merged_vocabulary(mode, owner, everyone)
+    lenders = [pool.checkpoint(rule.model) for rule in recipe.tokens if rule.model]
+    padding = recipe.pad_to_multiple_of or 1
+    return merged_vocabulary(mode, owner, everyone, rules=recipe.tokens, lenders=lenders, padding=padding)
 
 
-def _spots(recipe: Recipe, opened: Mapping[str, Checkpoint]) -> list[_Spot]:
-    """Every tensor of the merged model: embeddings from the first slice, norm and head from the last."""
-    spots, first = [], 0
-    for index, piece in enumerate(recipe.slices):
-        checkpoints = [opened[s.model] for s in piece.sources if s.model in opened]
-        names = sorted({name for checkpoint in checkpoints for name in checkpoint.headers})
-        lead = next(s for s in piece.sources if s.model in opened)
-        count = lead.layer_range[1] - lead.layer_range[0] if lead.layer_range else opened[lead.model].layers
-        _check_range(piece, opened)
-        start = lead.layer_range[0] if lead.layer_range else 0
-        for name in names:
-            inner = layout.place(name)
-            if inner is None:
-                if index == (0 if layout.is_before_layers(name) else len(recipe.slices) - 1):
-                    spots.append(_Spot(name, piece, None))
-            elif name in opened[lead.model].headers or recipe.is_whole:
-                offset = inner.number - start
-                if 0 <= offset < count:
-                    spots.append(_Spot(inner.at(first + offset), piece, inner, offset, count))
-        first += count
-    return spots
-
-
-def _check_range(piece: Slice, opened: Mapping[str, Checkpoint]) -> None:
-    for source in piece.sources:
-        if source.layer_range and source.model in opened and source.layer_range[1] > opened[source.model].layers:
-            raise RecipeError(
-                f"layer_range {list(source.layer_range)} asks {source.model!r} for more layers "
-                f"than its {opened[source.model].layers}."
-            )
-
-
-def _skip_head(spot: _Spot, opened: Mapping[str, Checkpoint]) -> bool:
-    """A stored head is left out where every model says that it is tied to the embedding."""
-    sources = [opened[s.model] for s in spot.piece.sources if s.model in opened]
-    return layout.is_head(spot.name) and all(checkpoint.is_tied for checkpoint in sources)
+def _template(
+    recipe: Recipe, opened: Mapping[str, Checkpoint], donor: Checkpoint, vocabulary: Vocabulary | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """The chat template to be set, and what may surprise about it."""
+    found = chat_template.resolve(recipe.chat_template, [opened[n] for n in recipe.models_used() if n in opened])
+    if found is None:
+        return None, ()
+    owner = vocabulary.owner if vocabulary else donor
+    if not owner.tokenizer_files():
+        raise CompatibilityError(f"{owner.name!r} has no tokenizer to set a chat_template in: leave chat_template out.")
+    return found, chat_template.warnings(recipe.chat_template, words(owner, vocabulary))
 
 
 def _job(
     recipe: Recipe,
-    spot: _Spot,
+    spot: Spot,
     opened: Mapping[str, Checkpoint],
     pool: "Pool",
     vocabulary: Vocabulary | None,
@@ -197,8 +163,11 @@ def _job(
     shape = shapes[0]
     if vocabulary is not None and layout.is_vocabulary(spot.name):
         shape = (vocabulary.size, *shape[1:])
-        if not all(vocabulary.is_plain(o, o.model, s[0]) for o, s in everyone):
-            operands = list(vocabulary.align(operands, recipe.base_model))
+        if not all(vocabulary.is_plain(o.model, s[0]) for o, s in everyone):
+            lenders = {name: _operand(spot, Source(name), pool.checkpoint(name), pool) for name in vocabulary.lenders}
+            vocabulary.check_rows(spot.name, {name: lent[0] for name, (_, lent) in lenders.items()})
+            lent = {name: operand for name, (operand, _) in lenders.items()}
+            operands = list(vocabulary.align(operands, recipe.base_model, lent))
     elif len(set(shapes)) > 1:
         raise CompatibilityError(f"{spot.name} has shapes {sorted(set(shapes))} in the models: they cannot be merged.")
     return Job(
@@ -206,7 +175,7 @@ def _job(
     )
 
 
-def _operand(spot: _Spot, source: Source, checkpoint: Checkpoint, pool: "Pool") -> tuple[Operand, tuple[int, ...]]:
+def _operand(spot: Spot, source: Source, checkpoint: Checkpoint, pool: "Pool") -> tuple[Operand, tuple[int, ...]]:
     name = spot.source_name(source)
     if name not in checkpoint.headers and layout.is_head(name):
         name = layout.input_embedding(checkpoint.headers) or name  # tied: the head is the embedding
@@ -224,7 +193,7 @@ def _settings(recipe: Recipe, piece: Slice) -> dict[str, tuple[Setting, ...]]:
     }
 
 
-def _values(recipe: Recipe, spot: _Spot, settings: Mapping[str, tuple[Setting, ...]]) -> Mapping[str, Any]:
+def _values(recipe: Recipe, spot: Spot, settings: Mapping[str, tuple[Setting, ...]]) -> Mapping[str, Any]:
     """Every knob's value for one tensor; filters look at the name it has in the merged model."""
     where = position(spot.offset, spot.layers) if spot.inner is not None else 0.0
     method, found = registry.get(recipe.method), {}
@@ -238,56 +207,3 @@ def _values(recipe: Recipe, spot: _Spot, settings: Mapping[str, tuple[Setting, .
     if method.steps.check:
         method.steps.check(found)
     return MappingProxyType(found)
-
-
-def _dtype(recipe: Recipe, donor: Checkpoint) -> str:
-    if given := recipe.out_dtype or recipe.dtype:
-        return given
-    sizes: dict[str, int] = {}
-    for name, header in donor.headers.items():
-        count = 1
-        for size in header.shape:
-            count *= size
-        sizes[donor.dtype(name)] = sizes.get(donor.dtype(name), 0) + count
-    found = max(sorted(sizes), key=sizes.__getitem__)
-    return "float32" if found == "float64" else found
-
-
-def _config(
-    recipe: Recipe,
-    donor: Checkpoint,
-    opened: Mapping[str, Checkpoint],
-    jobs: Sequence[Job],
-    vocabulary: Vocabulary | None,
-) -> dict[str, Any]:
-    """The donor's config with the merged model's layers, vocabulary and dtype."""
-    config = {key: part for key, part in donor.config.items() if key not in ("_name_or_path", "torch_dtype", "dtype")}
-    inner = dict(layout.text_config(config))
-    if not recipe.is_whole:
-        inner |= _layer_lists(recipe, donor, opened)
-    if vocabulary is not None:
-        inner["vocab_size"] = vocabulary.size
-        for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
-            if key in vocabulary.owner.config:
-                inner[key] = vocabulary.owner.config[key]
-    if any(layout.is_head(job.name) for job in jobs):
-        inner["tie_word_embeddings"] = False
-        config |= {"tie_word_embeddings": False}
-    config = {**config, "text_config": inner} if "text_config" in config else inner
-    return {**config, "dtype": _dtype(recipe, donor)}
-
-
-def _layer_lists(recipe: Recipe, donor: Checkpoint, opened: Mapping[str, Checkpoint]) -> dict[str, Any]:
-    """The number of layers, and every list with one entry per layer (such as layer_types), picked as the layers are."""
-    picked: list[tuple[Mapping[str, Any], int]] = []
-    for piece in recipe.slices:
-        base, models = recipe.roles(piece)
-        lead = base or models[0]
-        if lead.layer_range:
-            picked += [(layout.text_config(opened[lead.model].config), layer) for layer in range(*lead.layer_range)]
-    inner = layout.text_config(donor.config)
-    changed: dict[str, Any] = {key: len(picked) for key in layout.COUNT_KEYS if key in inner}
-    for key, entry in inner.items():
-        if isinstance(entry, list) and len(entry) == donor.layers and key != "architectures":
-            changed[key] = [config[key][layer] if key in config else entry[0] for config, layer in picked]
-    return changed

@@ -12,6 +12,7 @@ from typing import Any
 from merging import registry
 from merging.errors import RecipeError
 from merging.schedule import Setting, constant, join
+from merging.tokens import TokenRule
 
 Parameters = Mapping[str, Setting]
 
@@ -33,10 +34,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Slice:
-    """Some layers of the merged model and where they come from; every source has as many layers."""
+    """Some layers of the merged model and where they come from; every source has as many layers.
+
+    Attributes:
+        sources: The models, or some of their layers.
+        parameters: Settings of this slice, a module's joined to them.
+        module: The part of the model that the layers belong to, such as "vision_tower"; None for all of it.
+    """
 
     sources: tuple[Source, ...]
     parameters: tuple[tuple[str, Setting], ...] = ()
+    module: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Recipe:
     Attributes:
         method: Name of the merge method.
         slices: The layers of the merged model, first to last. A recipe with `models` is one slice whose sources have
-            no layer range.
+            no layer range; one with `modules` has the slices of each module, one module after the other.
         base_model: The ancestor (TIES, DARE, SLERP of task vectors) or the t = 0 model (SLERP).
         parameters: Settings of the whole merge.
         out_dtype: "float32", "bfloat16", "float16", or None for the dtype of the donor (base_model, else the first
@@ -54,6 +62,9 @@ class Recipe:
         dtype: The recipe's compute dtype, kept for the round trip; the arithmetic here is float32 whatever it says.
         tokenizer: None (vocabularies must agree), "base", "union" or the name of a model.
         seed: Seed of the noise of a random method.
+        tokens: Rules for single tokens of an aligned vocabulary, in listed order.
+        pad_to_multiple_of: Rows of an aligned embedding are padded to a multiple of this.
+        chat_template: None (the donor's), "auto" (the most common of the models), a built-in name, or Jinja.
     """
 
     method: str
@@ -64,6 +75,9 @@ class Recipe:
     out_dtype: str | None = None
     tokenizer: str | None = None
     seed: int = 0
+    tokens: tuple[TokenRule, ...] = ()
+    pad_to_multiple_of: int | None = None
+    chat_template: str | None = None
 
     def __post_init__(self) -> None:
         from merging.recipe_check import check
@@ -144,8 +158,14 @@ class Recipe:
             base, models = self.roles(piece)
             sources = [[s.model, s.layer_range, self._settings(piece, s, per_model=True)] for s in models]
             ends = [base.model, base.layer_range] if base and method.inputs != "models" else None
-            slices.append([ends, sources, self._settings(piece, None, per_model=False)])
-        return {
+            settings = self._settings(piece, None, per_model=False)
+            slices.append([ends, sources, settings, *([piece.module] if piece.module else [])])
+        rest = {  # keys of later versions: absent where they say nothing, so that older digests stay
+            "tokens": [[t.token, t.model, t.row, t.zero, t.force] for t in self.tokens],
+            "padding": self.pad_to_multiple_of if self.pad_to_multiple_of != 1 else None,
+            "chat_template": self.chat_template,
+        }
+        return {key: value for key, value in rest.items() if value} | {
             "format": 1,
             "method": self.method,
             "base": self.base_model,
@@ -182,7 +202,7 @@ class Recipe:
         """Every checkpoint the recipe reads, in listed order, the base last where it is not listed."""
         names = [source.model for piece in self.slices for source in piece.sources]
         extra = [name for name in (self.base_model, self.tokenizer) if name and name not in ("base", "union")]
-        return tuple(dict.fromkeys(names + extra))
+        return tuple(dict.fromkeys(names + extra + [rule.model for rule in self.tokens if rule.model]))
 
     @property
     def donor(self) -> str:
@@ -192,7 +212,12 @@ class Recipe:
     @property
     def is_whole(self) -> bool:
         """Whether whole models are merged, layer for layer (`models`), rather than slices of them."""
-        return len(self.slices) == 1 and all(source.layer_range is None for source in self.slices[0].sources)
+        return all(self.covers(piece) for piece in self.slices)
+
+    def covers(self, piece: Slice) -> bool:
+        """Whether a slice is all of its module, layer for layer, rather than some layers."""
+        alone = sum(other.module == piece.module for other in self.slices) == 1
+        return alone and all(source.layer_range is None for source in piece.sources)
 
     def notes(self) -> tuple[str, ...]:
         """What the recipe says and the method does not use, one sentence each."""

@@ -3,15 +3,17 @@
 import math
 from typing import TYPE_CHECKING
 
-from merging import registry
+from merging import chat_template, registry
 from merging.errors import RecipeError, did_you_mean
 from merging.schedule import Setting
+from merging.tokens import MOST_PADDING
 
 if TYPE_CHECKING:
     from merging.recipe import Recipe, Slice
 
 DTYPES = ("float32", "bfloat16", "float16")
 COUNTS = {"two": (1, 1), "models": (1, None), "base+models": (0, None), "two+base?": (2, 2)}
+_TOKENIZER = ("tokenizer.source", "tokenizer_source")
 
 
 def check(recipe: "Recipe") -> None:
@@ -19,37 +21,47 @@ def check(recipe: "Recipe") -> None:
     method = registry.get(recipe.method)
     if method.needs_base and not recipe.base_model:
         role = "the model at t = 0" if method.inputs == "two" else "the common ancestor of the models"
-        raise RecipeError(f"{recipe.method} needs base_model ({role}): name it at the top level of the recipe.")
+        raise RecipeError(
+            f"{recipe.method} needs base_model ({role}): name it at the top level of the recipe.", at="merge_method"
+        )
     for key in ("dtype", "out_dtype"):
         given = getattr(recipe, key)
         if given is not None and given not in DTYPES:
-            raise RecipeError(f"{key} is {given!r}.{did_you_mean(str(given), DTYPES)} Known: {', '.join(DTYPES)}.")
+            hint = " Leave the key out to keep the donor's dtype." if given == "auto" else did_you_mean(given, DTYPES)
+            raise RecipeError(f"{key} is {given!r}.{hint} Known: {', '.join(DTYPES)}.", at=key)
     if isinstance(recipe.seed, bool) or not isinstance(recipe.seed, int) or not 0 <= recipe.seed < 2**63:
-        raise RecipeError(f"seed is {recipe.seed!r}: it must be a whole number from 0 to 2**63 - 1.")
+        raise RecipeError(
+            f"seed is {recipe.seed!r}: it must be a whole number from 0 to 2**63 - 1.", at=("parameters.seed", "seed")
+        )
     if not recipe.slices:
         raise RecipeError("The recipe lists no models: give `models` or `slices`.")
     if recipe.tokenizer == "base" and not recipe.base_model:
-        raise RecipeError("tokenizer_source: base needs a base_model: name one, or use union or the name of a model.")
+        raise RecipeError(
+            "tokenizer_source: base needs a base_model: name one, or use union or the name of a model.", at=_TOKENIZER
+        )
+    _vocabulary(recipe)
+    chat_template.check(recipe.chat_template)
     _settings(recipe.parameters, "parameters", recipe)
     for index, piece in enumerate(recipe.slices):
         _slice(recipe, piece, index)
 
 
 def _slice(recipe: "Recipe", piece: "Slice", index: int) -> None:
-    place = "models" if recipe.is_whole else f"slices[{index}].sources"
+    place, above = _places(recipe, piece, index)
     method = registry.get(recipe.method)
     base, models = recipe.roles(piece)
     if base is None and method.needs_base:
         raise RecipeError(
-            f"{place} does not list the base_model {recipe.base_model!r}: add it, with as many layers as the others."
+            f"{place} does not list the base_model {recipe.base_model!r}: add it, with as many layers as the others.",
+            at=place,
         )
     least, most = COUNTS[method.inputs]
     if len(models) < least or (most is not None and len(models) > most):
         wanted = "exactly two models, base_model one of them" if method.inputs == "two" else f"{least} or more models"
         wanted = "exactly two models besides base_model" if method.inputs == "two+base?" else wanted
-        raise RecipeError(f"{recipe.method} merges {wanted}: {place} gives {len(models)} besides the base.")
-    _ranges(piece, place, whole=recipe.is_whole)
-    _settings(piece.parameters, f"slices[{index}].parameters", recipe)
+        raise RecipeError(f"{recipe.method} merges {wanted}: {place} gives {len(models)} besides the base.", at=place)
+    _ranges(piece, place, whole=recipe.covers(piece))
+    _settings(piece.parameters, f"{above}.parameters", recipe)
     for number, source in enumerate(piece.sources):
         _settings(source.parameters, f"{place}[{number}].parameters", recipe)
     for name, knob in method.knobs.items():
@@ -58,8 +70,32 @@ def _slice(recipe: "Recipe", piece: "Slice", index: int) -> None:
         for source in models if knob.per_model else (None,):
             if not recipe.setting(name, piece, source):
                 of = f" of {source.model!r} in {place}" if source else ""
-                raise RecipeError(f"Missing parameter {name!r}{of}: {recipe.method} needs it.")
+                at = (f"{place}[={source.model}]",) if source else ("parameters", "merge_method")
+                raise RecipeError(f"Missing parameter {name!r}{of}: {recipe.method} needs it.", at=at)
     _weights(recipe, piece, place)
+
+
+def _places(recipe: "Recipe", piece: "Slice", index: int) -> tuple[str, str]:
+    """Where the recipe lists a slice's sources, and where it has the slice's own parameters."""
+    module = f"modules.{piece.module}" if piece.module else ""
+    if recipe.covers(piece):
+        return f"{module}.models".removeprefix("."), module or "slices[0]"
+    before = sum(other.module == piece.module for other in recipe.slices[:index])
+    above = f"{module}.slices[{before}]".removeprefix(".")
+    return f"{above}.sources", above
+
+
+def _vocabulary(recipe: "Recipe") -> None:
+    if (recipe.tokens or recipe.pad_to_multiple_of) and recipe.tokenizer is None:
+        raise RecipeError(
+            "tokens and pad_to_multiple_of need a tokenizer to align to: add `source: union`.", at="tokenizer"
+        )
+    given = recipe.pad_to_multiple_of
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MOST_PADDING):
+        raise RecipeError(
+            f"tokenizer.pad_to_multiple_of is {given!r}: it must be a whole number from 1 to {MOST_PADDING}.",
+            at="tokenizer.pad_to_multiple_of",
+        )
 
 
 def _ranges(piece: "Slice", place: str, *, whole: bool) -> None:
@@ -67,17 +103,21 @@ def _ranges(piece: "Slice", place: str, *, whole: bool) -> None:
     for number, source in enumerate(piece.sources):
         if source.layer_range is None:
             if not whole:
-                raise RecipeError(f"{place}[{number}] has no layer_range: give [first, one after the last].")
+                at = f"{place}[{number}]"
+                raise RecipeError(f"{at} has no layer_range: give [first, one after the last].", at=at)
             continue
         first, end = source.layer_range
         if not 0 <= first < end:
             raise RecipeError(
                 f"{place}[{number}].layer_range is [{first}, {end}]: it must be [first, one after the last], "
-                "first >= 0."
+                "first >= 0.",
+                at=f"{place}[{number}].layer_range",
             )
         sizes.add(end - first)
     if len(sizes) > 1:
-        raise RecipeError(f"{place} take {sorted(sizes)} layers: every source of a slice needs the same number.")
+        raise RecipeError(
+            f"{place} take {sorted(sizes)} layers: every source of a slice needs the same number.", at=place
+        )
 
 
 def _settings(parameters: tuple[tuple[str, Setting], ...], place: str, recipe: "Recipe") -> None:
@@ -105,5 +145,7 @@ def _weights(recipe: "Recipe", piece: "Slice", place: str) -> None:
     plain = all(len(s) == 1 and len(s[0].value) == 1 and s[0].filter is None for s in [*settings, normalize])
     if plain and normalize[0].value[0] and abs(math.fsum(s[0].value[0] for s in settings)) < 1e-12:
         raise RecipeError(
-            f"The weights in {place} sum to 0, and normalize divides by their sum: change one, or set normalize: false."
+            f"The weights in {place} sum to 0, and normalize divides by their sum: "
+            "change one, or set normalize: false.",
+            at=place,
         )

@@ -6,6 +6,7 @@ import yaml
 
 from merging import registry
 from merging.recipe import Recipe, Slice, Source
+from merging.recipe_tokenizer import emit_tokenizer
 from merging.schedule import Entry, Setting
 
 
@@ -14,18 +15,34 @@ def emit(recipe: Recipe) -> str:
     tree: dict[str, Any] = {"merge_method": recipe.method}
     if recipe.base_model:
         tree["base_model"] = recipe.base_model
-    if recipe.is_whole:
-        tree["models"] = [_emit_source(source) for source in recipe.slices[0].sources]
-    else:
-        tree["slices"] = [_emit_slice(piece) for piece in recipe.slices]
+    tree |= _emit_modules(recipe) if recipe.slices[0].module else _emit_pieces(recipe, recipe.slices)
     parameters = _emit_parameters(recipe.parameters)
     if recipe.seed or registry.get(recipe.method).random:
         parameters["seed"] = recipe.seed
     if parameters:
         tree["parameters"] = parameters
-    last = {"dtype": recipe.dtype, "out_dtype": recipe.out_dtype, "tokenizer_source": recipe.tokenizer}
+    last = {"dtype": recipe.dtype, "out_dtype": recipe.out_dtype}
     tree |= {key: value for key, value in last.items() if value}
+    tree |= emit_tokenizer(recipe.tokenizer, recipe.tokens, recipe.pad_to_multiple_of)
+    if recipe.chat_template:
+        tree["chat_template"] = recipe.chat_template
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _emit_modules(recipe: Recipe) -> dict[str, Any]:
+    found = {}
+    for name in dict.fromkeys(piece.module for piece in recipe.slices):
+        pieces = tuple(piece for piece in recipe.slices if piece.module == name)
+        found[name] = _emit_pieces(recipe, pieces)
+        if recipe.covers(pieces[0]) and pieces[0].parameters:
+            found[name]["parameters"] = _emit_parameters(pieces[0].parameters)
+    return {"modules": found}
+
+
+def _emit_pieces(recipe: Recipe, pieces: tuple[Slice, ...]) -> dict[str, Any]:
+    if recipe.covers(pieces[0]):
+        return {"models": [_emit_source(source) for source in pieces[0].sources]}
+    return {"slices": [_emit_slice(piece) for piece in pieces]}
 
 
 def _emit_slice(piece: Slice) -> dict[str, Any]:
