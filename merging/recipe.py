@@ -55,7 +55,8 @@ class Recipe:
         method: Name of the merge method.
         slices: The layers of the merged model, first to last. A recipe with `models` is one slice whose sources have
             no layer range; one with `modules` has the slices of each module, one module after the other.
-        base_model: The ancestor (TIES, DARE, SLERP of task vectors) or the t = 0 model (SLERP).
+        base_model: The ancestor (TIES, DARE, SLERP of task vectors), the t = 0 model (SLERP) or one of the models
+            (Karcher mean).
         parameters: Settings of the whole merge.
         out_dtype: "float32", "bfloat16", "float16", or None for the dtype of the donor (base_model, else the first
             model).
@@ -157,7 +158,7 @@ class Recipe:
         for piece in self.slices:
             base, models = self.roles(piece)
             sources = [[s.model, s.layer_range, self._settings(piece, s, per_model=True)] for s in models]
-            ends = [base.model, base.layer_range] if base and method.inputs != "models" else None
+            ends = [base.model, base.layer_range] if base else None
             settings = self._settings(piece, None, per_model=False)
             slices.append([ends, sources, settings, *([piece.module] if piece.module else [])])
         rest = {  # keys of later versions: absent where they say nothing, so that older digests stay
@@ -192,8 +193,8 @@ class Recipe:
         return join(own, dict(piece.parameters).get(name), dict(self.parameters).get(name), default)
 
     def roles(self, piece: Slice) -> tuple[Source | None, tuple[Source, ...]]:
-        """The base (None where the method has none) and the other sources of a slice, in listed order."""
-        if registry.get(self.method).inputs == "models":
+        """The base (None where it plays no part of its own) and the other sources of a slice, in listed order."""
+        if not registry.get(self.method).base_apart:
             return None, piece.sources
         base = next((s for s in piece.sources if s.model == self.base_model), None)
         return base, tuple(s for s in piece.sources if s is not base and (s.model != self.base_model or s.layer_range))

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from merging.recipe import Recipe, Slice
 
 DTYPES = ("float32", "bfloat16", "float16")
-COUNTS = {"two": (1, 1), "models": (1, None), "base+models": (0, None), "two+base?": (2, 2)}
+WANTED = {
+    "one": "exactly one model",
+    "two": "exactly two models, base_model one of them",
+    "two+base": "exactly two models besides base_model",
+    "two+base?": "exactly two models besides base_model",
+    "base+several": "two or more models besides base_model",
+}
 _TOKENIZER = ("tokenizer.source", "tokenizer_source")
 
 
@@ -55,11 +61,11 @@ def _slice(recipe: "Recipe", piece: "Slice", index: int) -> None:
             f"{place} does not list the base_model {recipe.base_model!r}: add it, with as many layers as the others.",
             at=place,
         )
-    least, most = COUNTS[method.inputs]
+    least, most = method.counts
     if len(models) < least or (most is not None and len(models) > most):
-        wanted = "exactly two models, base_model one of them" if method.inputs == "two" else f"{least} or more models"
-        wanted = "exactly two models besides base_model" if method.inputs == "two+base?" else wanted
-        raise RecipeError(f"{recipe.method} merges {wanted}: {place} gives {len(models)} besides the base.", at=place)
+        wanted = WANTED.get(method.inputs, f"{least} or more models")
+        apart = " besides the base" if method.base_apart else ""
+        raise RecipeError(f"{recipe.method} merges {wanted}: {place} gives {len(models)}{apart}.", at=place)
     _ranges(piece, place, whole=recipe.covers(piece))
     _settings(piece.parameters, f"{above}.parameters", recipe)
     for number, source in enumerate(piece.sources):

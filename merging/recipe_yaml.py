@@ -200,7 +200,7 @@ def _models(given: Any, place: str, base: str | None, method: registry.Method) -
         spot = f"{place}[{index}]"
         keys(mapping(one, spot), ("model", "parameters"), spot)
         sources.append(_source(one, spot, method, None))
-    if base and method.inputs != "models" and all(source.model != base for source in sources):
+    if base and method.inputs not in ("one", "models") and all(source.model != base for source in sources):
         sources.insert(0, Source(base))
     return Slice(tuple(sources))
 

@@ -10,7 +10,21 @@ from typing import Any, Literal
 
 from merging.errors import RecipeError, did_you_mean
 
-Inputs = Literal["two", "models", "base+models", "two+base?"]
+Inputs = Literal[
+    "one", "two", "models", "everyone", "base+models", "base+several", "two+base", "two+base?", "models+base?"
+]
+# Fewest and most models of each kind besides the base; None: any number.
+COUNTS: Mapping[Inputs, tuple[int, int | None]] = {
+    "one": (1, 1),
+    "two": (1, 1),
+    "models": (1, None),
+    "everyone": (1, None),
+    "base+models": (0, None),
+    "base+several": (2, None),
+    "two+base": (2, 2),
+    "two+base?": (2, 2),
+    "models+base?": (1, None),
+}
 # Everything mergekit 0.1.5 reads under `parameters`. A recipe may carry one that its method does not use; that is
 # told, not refused.
 MERGEKIT_PARAMETERS = frozenset(
@@ -53,6 +67,7 @@ class Knob:
         absent: Value when a recipe does not set it (mergekit's default); None means a recipe must set it.
         kind: "number", or "switch" for true / false.
         stage: The step of the method that has to be redone when it moves.
+        advanced: A constant of the arithmetic that one rarely touches: a recipe may set it, the page draws no slider.
     """
 
     lo: float
@@ -64,6 +79,7 @@ class Knob:
     absent: float | bool | None = None
     kind: Literal["number", "switch"] = "number"
     stage: Literal["select", "combine"] = "combine"
+    advanced: bool = False
 
     @staticmethod
     def switch(absent: bool, *, help: str, stage: Literal["select", "combine"] = "combine") -> "Knob":
@@ -103,8 +119,10 @@ class Method:
         paper: Address of the paper it comes from.
         summary: One sentence: when to use it.
         formula: The result in one line.
-        inputs: "two": base_model is the t = 0 end, one other model. "models": one or more, no base. "base+models": a
-            common ancestor and its descendants. "two+base?": two models and, if given, their ancestor.
+        inputs: "one": one model a slice. "two": base_model is the t = 0 end, one other model. "models": one or more,
+            a base takes no part. "everyone": one or more, a base is one of them. "base+models": a common ancestor
+            and its descendants; "base+several": at least two of them, "two+base": exactly two. "two+base?" and
+            "models+base?": two, or one or more, and, if given, their ancestor.
         random: Uses noise, so the recipe's seed matters.
         knobs: The knobs by their name in a recipe, in the order the page shows them.
         pure: The whole method as one function on tensors, for reading and for tests.
@@ -126,7 +144,22 @@ class Method:
     @property
     def needs_base(self) -> bool:
         """Whether a recipe of this method must name a base_model."""
-        return self.inputs in ("two", "base+models")
+        return self.inputs in ("two", "base+models", "base+several", "two+base")
+
+    @property
+    def base_apart(self) -> bool:
+        """Whether the base, where there is one, plays another part than the models."""
+        return self.inputs not in ("one", "models", "everyone")
+
+    @property
+    def takes_ancestor(self) -> bool:
+        """Whether base_model names the ancestor of the models (for "two" it is the t = 0 end)."""
+        return self.base_apart and self.inputs != "two"
+
+    @property
+    def counts(self) -> tuple[int, int | None]:
+        """Fewest and most models besides the base; None: any number."""
+        return COUNTS[self.inputs]
 
 
 _METHODS: dict[str, Method] = {}
