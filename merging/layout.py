@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 _LAYER = re.compile(r"^(?P<stack>(?:.*\.)?(?:layers|h|blocks|block|layer))\.(?P<number>\d+)\.(?P<rest>.+)$")
-_BEFORE = re.compile(r"(?:^|\.)(?:embed_tokens|wte|wpe|embed_in|word_embeddings\w*|tok_embeddings|embed_positions)\.")
-_INPUT = re.compile(r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings)\.weight$")
+_TOWER = re.compile(r"(?:^|\.)(?:vision|visual|audio)\w*\.")  # its layers are not the language model's
+_WORDS = r"embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|backbone\.embeddings?"
+_BEFORE = re.compile(rf"(?:^|\.)(?:{_WORDS}|wpe|word_embeddings_layernorm|embed_positions|embed_tokens_per_layer)\.")
+_INPUT = re.compile(rf"(?:^|\.)(?:{_WORDS})\.weight$")
+_PER_LAYER = re.compile(r"(?:^|\.)embed_tokens_per_layer\.weight$")  # Gemma 3n and 4: a second embedding
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_layer)\.(?:weight|bias)$")
 COUNT_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 # Buffers some old files carry; a model computes them again, so they are neither merged nor written.
-BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias", "position_ids")
+_BUFFER = re.compile(r"(?:^|\.)(?:rotary_emb\.inv_freq|position_ids|(?:attn|attention)\.(?:masked_)?bias)$")
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,14 @@ class Place:
 
 
 def place(name: str) -> Place | None:
-    """Where a tensor's name puts it, None outside the layers."""
-    found = _LAYER.match(name)
+    """Where a tensor's name puts it, None outside the language model's layers."""
+    found = None if _TOWER.search(name) else _LAYER.match(name)
     return Place(found["stack"], int(found["number"]), found["rest"]) if found else None
 
 
 def is_buffer(name: str) -> bool:
     """Whether the name is that of a buffer that models compute by themselves."""
-    return name.endswith(BUFFERS)
+    return bool(_BUFFER.search(name))
 
 
 def is_before_layers(name: str) -> bool:
@@ -45,7 +48,7 @@ def is_before_layers(name: str) -> bool:
 
 def is_vocabulary(name: str) -> bool:
     """Whether the rows of the tensor are the tokens of the vocabulary."""
-    return bool(_INPUT.search(name) or _HEAD.search(name))
+    return bool(_INPUT.search(name) or _HEAD.search(name) or _PER_LAYER.search(name))
 
 
 def is_head(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from merging.arithmetic import thread_count
 from merging.errors import CheckpointError, MergeError, brief
 from merging.execute import merge_tensor, read_sources
+from merging.parameters import merge_targets
 from merging.plan import Job, Plan, plan
 from merging.pool import Pool
 from merging.recipe import Recipe
@@ -149,8 +150,7 @@ class LiveModel:
         if shape == self._shape:
             return
         model = _build(planned, self.pool.device, self._compute_dtype or planned.dtype)
-        parameters = _parameters(model)
-        _check_names(planned, parameters)
+        parameters = merge_targets(model, planned)
         self.recipe, self._holds = None, {}
         self._model, self._parameters, self._shape = model, parameters, shape
 
@@ -221,30 +221,6 @@ def _build(planned: Plan, device: str, dtype: str) -> "PreTrainedModel":
             raise CheckpointError(f"generation_config.json of {name!r} cannot be used: {brief(error)}.") from error
     model.tie_weights()
     return model.eval().requires_grad_(False)
-
-
-def _parameters(model: "PreTrainedModel") -> "dict[str, Tensor]":
-    """Every parameter and stored buffer by name, tied ones once."""
-    found = dict(model.named_parameters())
-    stored = set(model.state_dict())
-    return found | {name: buffer for name, buffer in model.named_buffers() if name in stored}
-
-
-def _check_names(planned: Plan, parameters: "dict[str, Tensor]") -> None:
-    """Raise unless the merged tensors are exactly the module's parameters."""
-    merged, wanted = {job.name for job in planned.jobs}, set(parameters)
-    if merged != wanted:
-        odd = sorted(merged ^ wanted)[0]
-        side = "has no place for" if odd in merged else "also needs"
-        raise CheckpointError(
-            f"transformers {side} {odd} in a model of this config: merge to a folder with `python -m merging` instead."
-        )
-    for job in planned.jobs:
-        if tuple(parameters[job.name].shape) != tuple(job.shape):
-            raise CheckpointError(
-                f"{job.name} has shape {job.shape} in {planned.donor.name!r}, "
-                f"but its config makes it {tuple(parameters[job.name].shape)}."
-            )
 
 
 def _tokenizer(planned: Plan) -> "PreTrainedTokenizerBase | None":
