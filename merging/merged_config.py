@@ -9,6 +9,8 @@ from merging.errors import RecipeError
 from merging.recipe import Recipe, Slice
 from merging.vocabulary import Vocabulary
 
+_COUNTS = (*layout.COUNT_KEYS, "depth")  # the last one of some vision towers
+
 
 def merged_dtype(recipe: Recipe, donor: Checkpoint) -> str:
     """float32, bfloat16 or float16: what the recipe says, else what most of the donor's numbers are stored in."""
@@ -74,15 +76,17 @@ def _with_layers(
     opened: Mapping[str, Checkpoint],
 ) -> dict[str, Any]:
     """A config in which a module has the layers that its slices pick: their number, and every list of one per layer."""
-    key = None if module in (None, *modules.ONLY) else modules.config_key(str(module), config)
-    if key is None and module not in (None, *modules.ONLY):
+    is_text = module is None or module in modules.ONLY
+    key = None if is_text else modules.config_key(module or "", config)
+
+    def part(whole: Mapping[str, Any]) -> Mapping[str, Any]:
+        return layout.text_config(whole) if is_text else whole.get(key or "", {})
+
+    if not is_text and not set(_COUNTS) & set(part(config)):
         raise RecipeError(
             f"config.json does not say how many layers {module} has: give its `models`, not slices.",
             at=f"modules.{module}",
         )
-
-    def part(whole: Mapping[str, Any]) -> Mapping[str, Any]:
-        return layout.text_config(whole) if key is None else whole[key]
 
     picked: list[tuple[Mapping[str, Any], int]] = []
     for piece in pieces:
@@ -91,12 +95,12 @@ def _with_layers(
         if lead.layer_range:
             picked += [(part(opened[lead.model].config), layer) for layer in range(*lead.layer_range)]
     inner = dict(part(config))
-    before = next((inner[name] for name in layout.COUNT_KEYS if name in inner), None)
+    before = next((inner[name] for name in _COUNTS if name in inner), None)
     for name, entry in inner.items():
-        if name in layout.COUNT_KEYS:
+        if name in _COUNTS:
             inner[name] = len(picked)
         elif isinstance(entry, list) and len(entry) == before and name != "architectures":
             inner[name] = [one[name][layer] if name in one else entry[0] for one, layer in picked]
-    if key is None and "text_config" not in config:
+    if is_text and "text_config" not in config:
         return inner
     return {**config, (key or "text_config"): inner}

@@ -12,6 +12,7 @@ from merging.errors import RecipeError, did_you_mean
 
 TEXT = "text_decoder"
 ONLY = ("default", TEXT)  # what a recipe may call the module of a checkpoint with one
+_OWN = re.compile(r"language|text|llm")
 _OTHER = re.compile(
     r"vision|visual|image|audio|speech|projector|connector|resampler|perceiver|^mm_|^multi_modal|_tower$"
 )
@@ -19,24 +20,25 @@ _WORDS = {"vision": "vision_config", "visual": "vision_config", "image": "vision
 
 
 def split(names: Iterable[str]) -> dict[str, str]:
-    """The module of every tensor; all the same where there is one only."""
+    """The module of every tensor; `text_decoder` for all where there is one module only."""
     names = list(names)
-    embedding = next((name for name in names if layout.input_embedding([name]) and not _OTHER.search(_part(name))), "")
-    trunk = _part(embedding) if embedding.count(".") > 1 else ""
+    embeddings = [_part(name) for name in names if layout.input_embedding([name])]
     # `model.language_model.embed_tokens`: the text has a part of its own, and what lies beside it is something else.
-    own = trunk if trunk and not layout.input_embedding([f"{trunk}.weight"]) else None
+    own = next((part for part in embeddings if _OWN.search(part)), None)
     found = {}
     for name in names:
         part = _part(name)
-        beside = own is not None and part != own and not layout.is_head(name) and not name.startswith("lm_head.")
+        beside = own is not None and part != own and not name.startswith("lm_head.")
         found[name] = part if _OTHER.search(part) or beside else TEXT
-    return found
+    # A tensor that lies loose beside the parts (LLaVA's `image_newline`) goes with what joins pictures to the text.
+    joint = next((part for part in sorted({*found.values()}) if "projector" in part), TEXT)
+    return {name: joint if name.rpartition(".")[2] == part else part for name, part in found.items()}
 
 
 def _part(name: str) -> str:
     """The first word of a tensor's name that tells its part of the model: `model.vision_tower.x` -> `vision_tower`."""
     words = name.split(".")
-    return words[1] if words[0] == "model" and len(words) > 2 else words[0]
+    return words[1] if words[0] == "model" and len(words) > 1 else words[0]
 
 
 def check_listed(listed: Sequence[str], found: Iterable[str], model: str) -> None:
