@@ -5,17 +5,22 @@ multiply-add may round differently in a vector loop and in its tail, and where t
 threads. torch is imported inside functions, so that the methods can be listed without it.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from merging import fused
+
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch import dtype as Dtype
 
 # Float32 elements of one scratch buffer on a CPU: smaller ones pay for each call, larger ones leave the cache.
 CHUNK = 1 << 19
 CUDA_CHUNK = 1 << 24  # fewer, larger kernels there
 REDUCE = 1 << 16  # float64 elements of one partial sum
+FIXED_BITS = 37  # of a fixed-point magnitude: REDUCE of them add up in float64 without rounding
 
 
 class Scratch:
@@ -23,10 +28,12 @@ class Scratch:
 
     Attributes:
         size: Elements of one buffer.
+        rounds: Dtype whose values a float32 result must hold; None where the result has the merged model's own dtype.
     """
 
     def __init__(self, device: str = "cpu", size: int | None = None) -> None:
         self.device = device
+        self.rounds: Dtype | None = None
         self.size = size or (CUDA_CHUNK if device.startswith("cuda") else CHUNK)
         self._buffers: list[Tensor] = []
 
@@ -68,10 +75,14 @@ def weighted_sum(terms: Sequence[tuple["Tensor", float]], out: "Tensor", scratch
         terms: Contiguous tensors of the shape of `out`, of any float dtype, with their coefficients. A coefficient of
             1 multiplies nothing.
         out: Contiguous result, overwritten.
-        scratch: Two buffers of it are used.
+        scratch: Two buffers of it are used, and its `rounds`.
     """
     import torch
 
+    kernels = fused.ready()
+    if kernels and fused.serves(out, *(tensor for tensor, _ in terms)) and scratch.rounds in (None, torch.bfloat16):
+        fused.weighted_sum(kernels, terms, out, rounded=scratch.rounds is not None)
+        return
     flat = [(tensor.reshape(-1), coefficient) for tensor, coefficient in terms]
     target = out.view(-1)
     for start, end in spans(target.numel(), scratch.size):
@@ -87,7 +98,12 @@ def weighted_sum(terms: Sequence[tuple["Tensor", float]], out: "Tensor", scratch
                 part.copy_(piece).mul_(coefficient)
             if index:
                 total.add_(part)
-        target[start:end].copy_(total)
+        store(total, target[start:end], scratch)
+
+
+def store(values: "Tensor", target: "Tensor", scratch: Scratch) -> None:
+    """Write float32 values into `target`, rounded once to its dtype, or to the dtype it stands for."""
+    target.copy_(values if scratch.rounds is None else values.to(scratch.rounds))
 
 
 def moments(first: "Tensor", second: "Tensor") -> tuple[float, float, float]:
@@ -105,13 +121,23 @@ def moments(first: "Tensor", second: "Tensor") -> tuple[float, float, float]:
 
 
 def absolute_sum(tensor: "Tensor") -> float:
-    """Σ |x| over the flattened tensor, in float64."""
+    """Σ |x| over the flattened tensor of float32 values, the same on any device and for any number of threads."""
     flat = tensor.reshape(-1)
-    total = 0.0
-    with thread_count(1):
-        for start, end in spans(flat.numel(), REDUCE):
-            total += flat[start:end].double().abs_().sum().item()
-    return total
+    if not flat.numel():
+        return 0.0
+    largest = max(flat[start:end].abs().max().item() for start, end in spans(flat.numel(), 1 << 20))
+    factor = fixed_factor(largest)
+    return sum(fixed_sum(flat[start:end], factor) for start, end in spans(flat.numel(), REDUCE)) / factor
+
+
+def fixed_factor(largest: float) -> float:
+    """The power of two that turns magnitudes up to `largest` into fixed-point numbers of FIXED_BITS bits."""
+    return 2.0 ** (FIXED_BITS - math.frexp(largest)[1]) if largest > 0 else 1.0
+
+
+def fixed_sum(piece: "Tensor", factor: float) -> int:
+    """Σ round(|x| · factor) of at most REDUCE elements: whole numbers below 2**53, so no order of adding rounds."""
+    return int(piece.double().abs_().mul_(factor).round_().sum().item())
 
 
 def product(left: "Tensor", right: "Tensor") -> "Tensor":

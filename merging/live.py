@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from merging import fused
 from merging.arithmetic import thread_count
 from merging.errors import CheckpointError, MergeError, brief
 from merging.execute import merge_tensor, read_sources
@@ -81,7 +82,6 @@ class LiveModel:
         self.pool = pool or Pool(device, memo_bytes=memo_bytes)
         self.threads = threads
         self._compute_dtype = compute_dtype
-        self._staging: Tensor | None = None
         self.recipe: Recipe | None = None
         self._model: PreTrainedModel | None = None
         self._shape: str | None = None
@@ -158,32 +158,30 @@ class LiveModel:
         """Merge every tensor that changes. `recipe` is None meanwhile, and after a failure: the next apply repairs."""
         self.recipe = None
         method, counted = planned.method, []
-        for job in planned.jobs:
-            signature = job.signature(method)
-            if self._holds.get(job.name, (None, None))[0] != signature:
-                self._holds.pop(job.name, None)
-                flag = self._merge(job, planned)
-                self._holds[job.name] = (signature, flag)
-            counted.append(self._holds[job.name][1])
+        with fused.batch():
+            for job in planned.jobs:
+                signature = job.signature(method)
+                if self._holds.get(job.name, (None, None))[0] != signature:
+                    self._holds.pop(job.name, None)
+                    flag = self._merge(job, planned)
+                    self._holds[job.name] = (signature, flag)
+                counted.append(self._holds[job.name][1])
         found = method.note(sum(bool(flag) for flag in counted), len(counted)) if method.note else None
         self._notes = (*([found] if found else []), *planned.recipe.notes(), *planned.warnings)
         self._versions = _versions(planned)
         self.recipe = planned.recipe
 
     def _merge(self, job: Job, planned: Plan) -> bool | None:
-        """Merge one tensor into its parameter, by way of the recipe's dtype where the parameter has another."""
+        """Merge one tensor into its parameter, rounded to the recipe's dtype where the parameter has another."""
         import torch
 
         parameter, dtype = self._parameters[job.name], getattr(torch, planned.dtype)
-        if parameter.dtype == dtype:
+        scratch = self.pool.scratch
+        scratch.rounds = None if parameter.dtype == dtype else dtype
+        try:
             return merge_tensor(job, planned.method, parameter, self.pool)
-        size = parameter.numel()
-        if self._staging is None or self._staging.dtype != dtype or self._staging.numel() < size:
-            self._staging = torch.empty(size, dtype=dtype, device=parameter.device)
-        rounded = self._staging[:size].view(parameter.shape)
-        flag = merge_tensor(job, planned.method, rounded, self.pool)
-        parameter.copy_(rounded)
-        return flag
+        finally:
+            scratch.rounds = None
 
     def _load_tokenizer(self, planned: Plan) -> "PreTrainedTokenizerBase | None":
         vocabulary = planned.vocabulary

@@ -60,7 +60,7 @@ class Operand:
         stored = self.store.stored(self.stored_key)
         return _sum_parts(self.low_rank, self.store.device).add_(stored).view(stored.shape)
 
-    def delta(self, base: "Operand | Aligned") -> "Tensor | None":
+    def delta(self, base: "Source") -> "Tensor | None":
         """Value minus the base's value, a new float32 tensor; None where both are the same storage: it is exactly 0.
 
         Where both add low-rank parts to one stored tensor, the parts alone are subtracted: nothing is lost to the
@@ -68,12 +68,29 @@ class Operand:
         """
         if self.key == base.key:
             return None
-        if isinstance(base, Aligned):  # not planned: all models of a tensor are aligned, or none
-            return _difference(self.value(), base.value())
-        shared = len(base.low_rank)
-        if self.stored_key == base.stored_key and self.low_rank[:shared] == base.low_rank:
-            return _sum_parts(self.low_rank[shared:], self.store.device).view(base.value().shape)
+        own = self._own_parts(base)
+        if own:
+            return _sum_parts(own, self.store.device).view(base.value().shape)
         return _difference(self.value(), base.value())
+
+    def change(self, base: "Source") -> "tuple[Tensor, bool]":
+        """What to read to have the delta: (the delta in float32, True), or (the value, False), to be subtracted from.
+
+        Not to be written to; the delta of low-rank parts is memoised.
+        """
+        own = self._own_parts(base)
+        if own:
+            key = ("delta", tuple(part.key for part in own))
+            return self.store.stages.get(key, lambda: _sum_parts(own, self.store.device).view(-1)), True
+        return self.value(), False
+
+    def _own_parts(self, base: "Source") -> "tuple[LowRank, ...]":
+        """The low-rank parts that make up the whole delta; none where it is not made of low-rank parts alone."""
+        if not isinstance(base, Operand):
+            return ()
+        shared = len(base.low_rank)
+        same = self.stored_key == base.stored_key and self.low_rank[:shared] == base.low_rank
+        return self.low_rank[shared:] if same else ()
 
 
 @dataclass(frozen=True)
@@ -100,9 +117,49 @@ class Aligned:
         """The float32 tensor. Not to be written to."""
         return self.store.stages.get(("aligned", self.key), self.build)
 
-    def delta(self, base: "Operand | Aligned") -> "Tensor | None":
+    def delta(self, base: "Source") -> "Tensor | None":
         """As `Operand.delta`."""
         return None if self.key == base.key else _difference(self.value(), base.value())
+
+    def change(self, base: "Source") -> "tuple[Tensor, bool]":
+        """As `Operand.change`."""
+        return self.value(), False
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """A tensor at hand, in the place of one that a checkpoint holds: what the methods' pure functions work on.
+
+    Attributes:
+        tensor: Contiguous, any float dtype.
+        model: Name that the noise depends on.
+    """
+
+    tensor: "Tensor"
+    model: str = ""
+
+    @property
+    def key(self) -> Hashable:
+        """Equal keys are equal values."""
+        return id(self.tensor)
+
+    def touch(self) -> None:
+        """Nothing is read."""
+
+    def value(self) -> "Tensor":
+        """The tensor."""
+        return self.tensor
+
+    def delta(self, base: "Source") -> "Tensor | None":
+        """As `Operand.delta`."""
+        return None if self.key == base.key else _difference(self.tensor, base.value())
+
+    def change(self, base: "Source") -> "tuple[Tensor, bool]":
+        """As `Operand.change`."""
+        return self.tensor, False
+
+
+Source = Operand | Aligned | Plain
 
 
 class Builder(Protocol):
@@ -125,8 +182,8 @@ class Group:
     """
 
     name: str
-    base: "Operand | Aligned | None"
-    models: "tuple[Operand | Aligned, ...]"
+    base: "Source | None"
+    models: "tuple[Source, ...]"
     seed: int = 0
 
     @cached_property

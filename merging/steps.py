@@ -1,76 +1,70 @@
-"""Steps that several methods share: the delta of one model, the exact trim, and the merge of deltas by elected sign."""
+"""Steps that the delta methods share: what is kept of each model's delta, and the merge of what is kept."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from merging.arithmetic import Scratch, absolute_sum, spans, weighted_sum
+from merging import fused
+from merging.arithmetic import Scratch, spans, store, weighted_sum
+from merging.deltas import Delta, rule_words
+from merging.keep import Rule, Window
+from merging.sources import Group, Plain
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from merging.sources import Group
+    from merging.registry import Steps
 
-SMALL = 1 << 16  # up to here a tensor is simply sorted
-_SHIFT = 15  # a float32 magnitude has 31 bits: 16 name the bin, 15 the place in it
-_MAGNITUDE = 0x7FFFFFFF
 TINY = 1e-7  # an L1 norm below it is not divided by, as in mergekit
+NO_SUM = 1e-8  # weights whose sum is smaller are not divided by it, as in mergekit
 
 
 @dataclass(frozen=True)
-class Delta:
-    """What `prepare` keeps of one model: who it is, its delta's L1 norm, the elements in each bin of magnitudes.
+class Kept:
+    """What `select` leaves of one model's delta: rule and scale are applied whenever it is read.
 
     Attributes:
-        group: The base and the one model.
-        l1: Σ |δ|; 0 where model and base are the same storage.
-        bins: Occupied bins, largest magnitude first; None for a small tensor.
-        counts: Elements of each of them.
+        delta: The delta; None where nothing of it stays.
+        rule: Which elements stay; None for all.
+        scale: Factor of those that stay.
     """
 
-    group: "Group"
-    l1: float
-    bins: "Tensor | None" = None
-    counts: "Tensor | None" = None
+    delta: Delta | None
+    rule: Rule | None = None
+    scale: float = 1.0
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept."""
-        return 0 if self.bins is None or self.counts is None else self.bins.nbytes + self.counts.nbytes
+        """Bytes kept beside the delta."""
+        return int(getattr(getattr(self.rule, "stays", None), "nbytes", 0))
 
-    def tensor(self) -> "Tensor | None":
-        """δ, a new float32 tensor; None where it is 0 everywhere because model and base are the same storage."""
-        if self.group.base is None:
-            raise TypeError("delta methods are planned with a base")
-        return self.group.models[0].delta(self.group.base)
-
-
-def delta(group: "Group") -> Delta:
-    """`prepare` of methods that only need the L1 norm."""
-    found = Delta(group, 0.0).tensor()
-    return Delta(group, 0.0 if found is None else absolute_sum(found))
+    def read(self, start: int, end: int, out: "Tensor") -> "Tensor":
+        """Write elements [start, end) into `out`, float32."""
+        if self.delta is None:
+            return out.zero_()
+        self.delta.read(start, end, out)
+        if self.rule is not None:
+            self.rule.drop_(out, start)
+        return out if self.scale == 1 else out.mul_(self.scale)
 
 
-def ordered_delta(group: "Group") -> Delta:
-    """`prepare` of methods that trim by magnitude: magnitudes are counted into bins, so that a cut needs no sort."""
-    found = Delta(group, 0.0).tensor()
-    if found is None:
-        return Delta(group, 0.0)
-    flat = found.view(-1)
-    if flat.numel() <= SMALL:
-        return Delta(group, absolute_sum(flat))
-    counts = magnitude_bits(flat[:0]).bincount(minlength=1 << 16)
-    for start, end in spans(flat.numel(), 1 << 20):
-        counts += (magnitude_bits(flat[start:end]) >> _SHIFT).bincount(minlength=1 << 16)
-    bins = counts.nonzero().view(-1).flip(0)
-    return Delta(group, absolute_sum(flat), bins.clone(), counts[bins])
+def prepare(group: "Group") -> Delta:
+    """The delta of one model."""
+    return Delta(group)
 
 
-def magnitude_bits(tensor: "Tensor") -> "Tensor":
-    """The bits of |x| of a float32 tensor as int32: they sort as the magnitudes do."""
-    import torch
+def prepare_ordered(group: "Group") -> Delta:
+    """The delta of one model, ready to be cut by magnitude."""
+    return Delta(group).ordered()
 
-    return tensor.view(torch.int32) & _MAGNITUDE
+
+def keep(memo: Delta, rule: Rule | None, *, rescale: bool) -> Kept:
+    """What the rule leaves, scaled back to the L1 norm of the whole where asked; not where either norm is tiny."""
+    if not rescale or rule is None:
+        return Kept(memo, rule)
+    now = memo.kept_l1(rule)
+    return Kept(memo, rule, memo.l1 / now if memo.l1 >= TINY and now >= TINY else 1.0)
 
 
 def keep_count(density: float, size: int) -> int:
@@ -78,120 +72,180 @@ def keep_count(density: float, size: int) -> int:
     return 0 if density <= 0 else min(size, max(1, int(density * size)))
 
 
-def trim_(values: "Tensor", keep: int, memo: Delta | None = None) -> "Tensor":
-    """Set all but the `keep` largest magnitudes of a float32 tensor to 0, in place; at the cut the lowest index stays.
+def largest(memo: Delta, count: int, *, skip: int = 0) -> Window | None:
+    """The rule that keeps the `count` largest magnitudes after the `skip` largest; None where that is all.
 
     Args:
-        values: Contiguous.
-        keep: From 1 to the number of elements.
-        memo: The bins of this very tensor, if it was counted.
+        memo: Of the delta that is cut.
+        count: At least 1.
+        skip: At least 0.
     """
-    flat = values.view(-1)
-    if keep >= flat.numel():
-        return values
-    if memo is None or memo.bins is None or memo.counts is None:
-        order = flat.abs().sort(descending=True, stable=True).indices
-        flat[order[keep:]] = 0
-        return values
-    filled = memo.counts.cumsum(0)
-    spot = int((filled < keep).sum())  # the bin in which the cut lies
-    low, inside = int(memo.bins[spot]) << _SHIFT, keep - (int(filled[spot - 1]) if spot else 0)
-    places = []
-    for start, end in spans(flat.numel(), 1 << 20):
-        piece = flat[start:end]
-        bits = magnitude_bits(piece)
-        places.append((bits >> _SHIFT == low >> _SHIFT).nonzero().view(-1) + start)
-        piece.masked_fill_(bits < low, 0)
-    flat[_below_cut(flat, places, inside)] = 0
-    return values
+    if count >= memo.size:
+        return None
+    bits, last = memo.cut(min(count + skip, memo.size)) if count + skip < memo.size else (0, memo.size)
+    if not skip:
+        return Window(bits, last)
+    top, top_last = memo.cut(skip)
+    return Window(bits, last, top, top_last)
 
 
-def _below_cut(flat: "Tensor", places: Sequence["Tensor"], inside: int) -> "Tensor":
-    """Of the elements of the cut's bin, in index order, those that go when the `inside` largest stay."""
-    import torch
-
-    spots = torch.cat(list(places))
-    bits = magnitude_bits(flat[spots])
-    if int(bits.min()) == int(bits.max()):  # the rule for deltas of bfloat16 models, which lie on a coarse grid
-        return spots[inside:]
-    return spots[bits.sort(descending=True, stable=True).indices[inside:]]
-
-
-def match_l1_(values: "Tensor", l1: float) -> "Tensor":
-    """Scale a tensor, in place, so that its L1 norm is `l1` again; not where either norm is below 1e-7."""
-    now = absolute_sum(values)
-    return values.mul_(l1 / now) if l1 >= TINY and now >= TINY else values
-
-
-def elect_and_merge(
-    base: "Tensor", deltas: Sequence["Tensor | None"], values: Mapping[str, Any], out: "Tensor", scratch: Scratch
-) -> None:
-    """Write base + λ · (mean of the weighted deltas that have the elected sign) into `out`.
-
-    The sign of an element is elected by the sum of the weighted deltas (0 elects plus). Those that agree are added;
-    `normalize` divides by the sum of their weights. (TIES, https://arxiv.org/abs/2306.01708, with mergekit's weights
-    before the election.)
+def summed(base: Any, choices: Sequence[Kept], values: Mapping[str, Any], out: "Tensor", scratch: Scratch) -> None:
+    """`combine` of the linear methods: base + λ · Σ wᵢ·δᵢ, with `normalize` divided by Σ wᵢ (not where that is 0).
 
     Args:
-        base: Weights of the ancestor, any float dtype.
-        deltas: Trimmed float32 deltas, None for 0 everywhere.
+        base: The ancestor.
+        choices: What is kept of each delta.
         values: "weight" (one per delta), "normalize", "lambda".
         out: Result, overwritten, rounded once to its dtype.
-        scratch: Buffers of it, one per delta and four more, are used.
+        scratch: Buffers of it, one per delta and three more, are used.
     """
-    scale = values["lambda"]
-    used = [(d.view(-1), w) for d, w in zip(deltas, values["weight"], strict=True) if d is not None and w != 0]
+    weights = list(values["weight"])
+    total = math.fsum(weights) if values["normalize"] else 1.0
+    if abs(total) >= NO_SUM:
+        weights = [weight / total for weight in weights]
+    used = [(choice, weight) for choice, weight in zip(choices, weights, strict=True) if _counts(choice, weight)]
+    _merge(base.value(), used, values["lambda"], None, out, scratch)
+
+
+def elected(base: Any, choices: Sequence[Kept], values: Mapping[str, Any], out: "Tensor", scratch: Scratch) -> None:
+    """`combine` of the TIES methods: base + λ · (the weighted deltas that have the elected sign, summed or averaged).
+
+    The sign of an element is elected by the sum of the weighted deltas (0 elects plus). `normalize` divides by the
+    sum of the weights of those that agree. (TIES, https://arxiv.org/abs/2306.01708, with mergekit's weights before the
+    election.) Arguments as in `summed`.
+    """
+    used = [(c, w) for c, w in zip(choices, values["weight"], strict=True) if _counts(c, w)]
+    normalize = bool(values["normalize"])
+    if len(used) == 1:
+        # One voter always wins, and with normalize its weight divides out; the election would give the same up to
+        # the rounding of w · δ / w.
+        used = [(used[0][0], 1.0 if normalize else used[0][1])]
+        _merge(base.value(), used, values["lambda"], None, out, scratch)
+        return
+    _merge(base.value(), used, values["lambda"], normalize, out, scratch)
+
+
+def _counts(choice: Kept, weight: float) -> bool:
+    return choice.delta is not None and not choice.delta.is_zero and weight != 0
+
+
+def _merge(
+    base: "Tensor",
+    used: Sequence[tuple[Kept, float]],
+    scale: float,
+    elect: bool | None,
+    out: "Tensor",
+    scratch: Scratch,
+) -> None:
+    """Base + scale · merged; `elect`: None sums, False and True elect signs without and with normalize."""
     if not used or scale == 0:
-        out.copy_(base)
+        weighted_sum([(base, 1.0)], out, scratch)
         return
-    if len(used) == 1 and values["normalize"]:
-        # One voter always wins, and its weight divides out; the kernel below would give the same up to the rounding
-        # of w · δ / w.
-        weighted_sum([(base, 1.0), (used[0][0].view(base.shape), scale)], out, scratch)
+    if _merge_fused(base, used, scale, elect, out, scratch):
         return
-    weights = [w for _, w in used]
-    source, target = base.reshape(-1), out.view(-1)
+    weights, source, target = [weight for _, weight in used], base.view(-1), out.view(-1)
     for start, end in spans(target.numel(), scratch.size):
-        merged = _elect([d[start:end] for d, _ in used], weights, bool(values["normalize"]), scratch)
-        if scale != 1:
-            merged.mul_(scale)
-        target[start:end].copy_(scratch(0, end - start).copy_(source[start:end]).add_(merged))
+        length = end - start
+        weighted = [
+            choice.read(start, end, scratch(3 + i, length)).mul_(weight) for i, (choice, weight) in enumerate(used)
+        ]
+        total = scratch(0, length).copy_(weighted[0])
+        for one in weighted[1:]:
+            total.add_(one)
+        if elect is not None:
+            _elect(weighted, weights, total, scratch, normalize=elect)
+        result = scratch(1, length).copy_(source[start:end])
+        store(result.add_(total.mul_(scale)), target[start:end], scratch)
 
 
-def _elect(pieces: Sequence["Tensor"], weights: Sequence[float], normalize: bool, scratch: Scratch) -> "Tensor":
-    """The merged delta of one chunk, in scratch buffer 1; buffers 2 and up are used."""
+def _elect(
+    weighted: Sequence["Tensor"], weights: Sequence[float], total: "Tensor", scratch: Scratch, *, normalize: bool
+) -> None:
+    """Turn `total`, the sum of a chunk, into its merge by elected sign; scratch buffers 1, 2 and `weighted` change."""
     import torch
 
-    length = pieces[0].numel()
-    total, sign, share, part = (scratch(index, length) for index in (1, 2, 3, 0))
-    weighted = [
-        torch.mul(p, w, out=scratch(4 + i, length)) for i, (p, w) in enumerate(zip(pieces, weights, strict=True))
-    ]
-    sign.copy_(weighted[0])
-    for one in weighted[1:]:
-        sign.add_(one)
+    sign, share = scratch(1, total.numel()), scratch(2, total.numel())
     # A sum of -0 may elect minus; then nothing agrees either way. Adding 0 turns it into +0.
-    torch.copysign(total.fill_(1.0), sign.add_(0.0), out=sign)
-    for index, (one, weight) in enumerate(zip(weighted, weights, strict=True)):
+    torch.copysign(sign.fill_(1.0), total.add_(0.0), out=sign)
+    total.zero_()
+    share.zero_()
+    for one, weight in zip(weighted, weights, strict=True):
         one.mul_(sign).clamp_min_(0)  # what agrees, as a magnitude
-        if normalize:
-            torch.sign(one, out=share if index == 0 else part)
-            (share if index == 0 else part).mul_(weight)
-            if index:
-                share.add_(part)
-        if index:
-            total.add_(one)
-        else:
-            total.copy_(one)
+        total.add_(one)
+        share.add_(torch.sign(one, out=one).mul_(weight))
     if normalize:
-        _guard(share, weights)
-        total.div_(share)
-    return total.mul_(sign)
+        # mergekit divides by 1 where the agreeing weights sum to 0: nothing agrees, or they cancel
+        total.div_(share.masked_fill_(share == 0, 1.0))
+    total.mul_(sign).add_(0.0)  # no -0, which another order of operations might not give
 
 
-def _guard(share: "Tensor", weights: Sequence[float]) -> None:
-    """Put something harmless where the agreeing weights sum to 0: nothing agrees, or they cancel (mergekit: 1)."""
-    if min(weights) > 0:
-        share.clamp_min_(min(weights))
-    else:
-        share.masked_fill_(share == 0, 1.0)
+def _merge_fused(
+    base: "Tensor",
+    used: Sequence[tuple[Kept, float]],
+    scale: float,
+    elect: bool | None,
+    out: "Tensor",
+    scratch: Scratch,
+) -> bool:
+    """`_merge` in one pass of the compiled loop; False where that cannot serve."""
+    import numpy as np
+    import torch
+
+    kernels = fused.ready()
+    if kernels is None or scratch.rounds not in (None, torch.bfloat16):
+        return False
+    sources = [choice.delta.source() for choice, _ in used if choice.delta is not None]
+    if not fused.serves(base, out, *(tensor for tensor, _ in sources)):
+        return False
+    addresses = np.array([tensor.data_ptr() for tensor, _ in sources], np.uint64)
+    kinds = np.array([kernels.F32_DELTA if own else fused.kind(kernels, t) for t, own in sources], np.uint8)
+    rules = rule_words(kernels, [(choice.rule, choice.scale, weight) for choice, weight in used])
+    head = (base.data_ptr(), fused.kind(kernels, base), addresses, kinds, rules)
+    tail = (elect is not None, bool(elect), scale, out.data_ptr())
+    kind = fused.kind(kernels, out, rounded=scratch.rounds is not None)
+    held = [base, out, used, sources]
+
+    def merge(start: int, end: int, _held: object = held) -> None:
+        kernels.merge_deltas(*head, *tail, kind, start, end)
+
+    fused.write(merge, out.numel(), kernels.BLOCK)
+    return True
+
+
+def compose(
+    steps: "Steps",
+    base: "Tensor",
+    models: Sequence["Tensor"],
+    *,
+    per_model: Mapping[str, Sequence[float]],
+    shared: Mapping[str, Any],
+    names: Sequence[str] = (),
+    seed: int = 0,
+    tensor: str = "",
+) -> "Tensor":
+    """A delta method's three steps on tensors at hand: what its pure function is.
+
+    Args:
+        steps: The method's.
+        base: Weights of the common ancestor.
+        models: Weights of its descendants, same shape.
+        per_model: Values of the knobs that are per model.
+        shared: Values of the other knobs.
+        names: Names of the models, on which noise depends; their positions where not given.
+        seed: Seed of the noise.
+        tensor: Name of the tensor, on which noise depends.
+
+    Returns:
+        float32 weights.
+    """
+    import torch
+
+    root, choices = Plain(base.contiguous()), []
+    for index, model in enumerate(models):
+        name = names[index] if names else str(index)
+        group = Group(tensor, root, (Plain(model.contiguous(), name),), seed)
+        values = {**shared, **{key: value[index] for key, value in per_model.items()}}
+        choices.append(steps.select(steps.prepare(group), values))
+    out = torch.empty(base.shape, dtype=torch.float32, device=base.device)
+    steps.combine(root, choices, {**shared, **per_model}, out, Scratch(str(base.device)))
+    return out

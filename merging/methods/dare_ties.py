@@ -4,34 +4,28 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from merging import noise
-from merging.arithmetic import Scratch, absolute_sum, spans
-from merging.methods.ties import Trimmed, combine
-from merging.registry import Knob, Steps, method
-from merging.steps import Delta, delta, elect_and_merge, match_l1_
+from merging.deltas import Delta
+from merging.keep import Noise
+from merging.knobs import DENSITY_AT_RANDOM, LAMBDA, WEIGHT_IN_VOTE, normalize, rescale
+from merging.registry import Steps, method
+from merging.steps import Kept, compose, elected, keep, prepare
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def drop_(values: "Tensor", density: float, stream: tuple[int, int]) -> "Tensor":
-    """Keep each element with probability `density`, in place; masks of one stream are nested as the density grows."""
-    flat = values.view(-1)
-    for start, end in spans(flat.numel(), 1 << 17):
-        dropped = noise.uniform(stream, start, end, device=str(flat.device)) >= density
-        flat[start:end].masked_fill_(dropped, 0)
-    return values
+def select(memo: Delta, values: Mapping[str, Any]) -> Kept:
+    """A random share of the delta, scaled back to its L1 norm."""
+    density, group = values["density"], memo.group
+    if memo.is_zero or density <= 0:
+        return Kept(None)
+    if density >= 1:
+        return Kept(memo)
+    rule = Noise(density, noise.key(group.seed, group.models[0].model, group.name))
+    return keep(memo, rule, rescale=values["rescale"])
 
 
-def select(memo: Delta, values: Mapping[str, Any]) -> Trimmed:
-    """The delta with a random share of it left, scaled back to its L1 norm."""
-    found, density = memo.tensor(), values["density"]
-    if found is None or density <= 0:
-        return Trimmed(None)
-    if density < 1:
-        drop_(found, density, noise.key(memo.group.seed, memo.group.models[0].model, memo.group.name))
-        if values["rescale"]:
-            match_l1_(found, memo.l1)
-    return Trimmed(found)
+STEPS = Steps(prepare, select, elected, each=True)
 
 
 @method(
@@ -42,14 +36,12 @@ def select(memo: Delta, values: Mapping[str, Any]) -> Trimmed:
     formula="TIES of mᵢ·δᵢ·‖δᵢ‖₁/‖mᵢ·δᵢ‖₁,  mᵢ ~ Bernoulli(density)",
     inputs="base+models",
     random=True,
-    steps=Steps(delta, select, combine, each=True),
-    weight=Knob(0.0, 1.0, 0.5, per_model=True, help="Pull of this model, in the vote on signs and in the sum."),
-    density=Knob(
-        0.0, 1.0, 0.5, per_model=True, absent=1.0, stage="select", help="Share of the changes kept, picked at random."
-    ),
-    lambda_=Knob(0.0, 2.0, 1.0, absent=1.0, help="Factor of the merged change; 0 is the base."),
-    normalize=Knob.switch(False, help="Divide by the sum of the weights that agree."),
-    rescale=Knob.switch(True, stage="select", help="Scale what is left back to the change's total size (L1 norm)."),
+    steps=STEPS,
+    weight=WEIGHT_IN_VOTE,
+    density=DENSITY_AT_RANDOM,
+    lambda_=LAMBDA,
+    normalize=normalize(False, "the weights that agree"),
+    rescale=rescale(True),
 )
 def dare_ties(
     base: "Tensor",
@@ -57,7 +49,9 @@ def dare_ties(
     *,
     weight: Sequence[float],
     density: Sequence[float],
-    streams: Sequence[tuple[int, int]],
+    names: Sequence[str] = (),
+    seed: int = 0,
+    tensor: str = "",
     lambda_: float = 1.0,
     normalize: bool = False,
     rescale: bool = True,
@@ -69,7 +63,9 @@ def dare_ties(
         models: Weights of its descendants, same shape.
         weight: Coefficient of each model, any finite value.
         density: Probability with which an element of each change is kept; 1 and above keeps all, 0 and below none.
-        streams: One stream of noise per model, `merging.noise.key(seed, model, tensor name)`.
+        names: Names of the models; the noise of each follows from (seed, name, tensor).
+        seed: Seed of the noise.
+        tensor: Name of the tensor.
         lambda_: Factor of the merged change.
         normalize: Divide by the sum of the agreeing weights.
         rescale: Scale what is left by ‖δ‖₁ / ‖kept‖₁.
@@ -80,15 +76,6 @@ def dare_ties(
     Differs from the paper: rescales by the ratio of the L1 norms, as mergekit does, not by 1 / density; on large
     tensors they are nearly equal.
     """
-    kept: list[Tensor | None] = []
-    for model, part, stream in zip(models, density, streams, strict=True):
-        change = (model.float() - base.float()).contiguous()
-        l1 = absolute_sum(change)
-        if 0 < part < 1:
-            drop_(change, part, stream)
-            change = match_l1_(change, l1) if rescale else change
-        kept.append(None if part <= 0 else change)
-    out = base.float().clone().contiguous()
-    values = {"weight": weight, "lambda": lambda_, "normalize": normalize}
-    elect_and_merge(base.float(), kept, values, out, Scratch(str(base.device)))
-    return out
+    shared = {"lambda": lambda_, "normalize": normalize, "rescale": rescale}
+    own = {"weight": weight, "density": density}
+    return compose(STEPS, base, models, per_model=own, shared=shared, names=names, seed=seed, tensor=tensor)

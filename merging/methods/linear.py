@@ -42,7 +42,7 @@ def combine(base: None, choices: Sequence["Group"], values: Mapping[str, Any], o
     """Write the weighted sum; one storage under all models, with weights that sum to 1, is copied, not computed."""
     group = choices[0]
     if group.is_one and values["normalize"]:
-        out.copy_(group.models[0].value())
+        weighted_sum([(group.models[0].value(), 1.0)], out, scratch)
         return
     factors = coefficients(values["weight"], normalize=values["normalize"])
     terms = [(model.value(), factor) for model, factor in zip(group.models, factors, strict=True) if factor != 0]

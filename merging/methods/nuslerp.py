@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from merging.arithmetic import Scratch, moments, thread_count, weighted_sum
+from merging.arithmetic import Scratch, moments, store, thread_count, weighted_sum
 from merging.registry import Knob, Steps, method
 
 if TYPE_CHECKING:
@@ -113,11 +113,12 @@ def combine(base: Any, choices: Sequence[Arc], values: Mapping[str, Any], out: "
     arc, t = choices[0], share(values["weight"])
     group = arc.ends.group
     if group.is_one and base is None:
-        out.copy_(group.models[0].value())
+        weighted_sum([(group.models[0].value(), 1.0)], out, scratch)
         return False
     first, second = arc.ends.tensors()
     if not isinstance(arc.angle, int | float) and first is not None and second is not None:
-        _combine_vectors(None if base is None else base.value(), first, second, vector_coefficients(arc.angle, t), out)
+        ends = (first, second, vector_coefficients(arc.angle, t))
+        store(_combine_vectors(None if base is None else base.value(), *ends), out, scratch)
         return bool((arc.angle != 0).any())
     radians = arc.angle if isinstance(arc.angle, int | float) else 0.0
     start = [] if base is None else [(base.value(), 1.0)]
@@ -128,10 +129,10 @@ def combine(base: Any, choices: Sequence[Arc], values: Mapping[str, Any], out: "
 
 
 def _combine_vectors(
-    base: "Tensor | None", first: "Tensor", second: "Tensor", factors: "tuple[Tensor, Tensor]", out: "Tensor"
-) -> None:
+    base: "Tensor | None", first: "Tensor", second: "Tensor", factors: "tuple[Tensor, Tensor]"
+) -> "Tensor":
     merged = (first.float() * factors[0]).add_(second.float() * factors[1])
-    out.copy_(merged if base is None else base.float().add(merged))
+    return merged if base is None else base.float().add(merged)
 
 
 def note(off_line: int, total: int) -> str:

@@ -58,7 +58,7 @@ def combine(base: object, choices: Sequence[Pair], values: Mapping[str, Any], ou
     """Write the point at t; True where it lies on the sphere. One storage at both ends is copied, not computed."""
     pair, t = choices[0], values["t"]
     if pair.ends[0].key == pair.ends[1].key:
-        out.copy_(pair.ends[0].value())
+        weighted_sum([(pair.ends[0].value(), 1.0)], out, scratch)
         return False
     factors = coefficients(pair.angle, t)
     terms = [(end.value(), factor) for end, factor in zip(pair.ends, factors, strict=True) if factor != 0]

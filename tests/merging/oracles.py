@@ -62,3 +62,24 @@ def elect(base: Vector, deltas: Sequence[Vector], weight: Sequence[float], norma
         total = sum(v for v, _ in agree)
         merged.append(b + lambda_ * (total / share if normalize and share != 0 else total))
     return merged
+
+
+def add(base: Vector, deltas: Sequence[Vector], weight: Sequence[float], normalize: bool, lambda_: float) -> Vector:
+    total = sum(weight) if normalize and abs(sum(weight)) >= 1e-8 else 1.0
+    merged = [math.fsum(w * d[i] for w, d in zip(weight, deltas, strict=True)) for i in range(len(base))]
+    return [b + lambda_ * m / total for b, m in zip(base, merged, strict=True)]
+
+
+def breadcrumbs(delta: Vector, density: float, gamma: float) -> Vector:
+    size = len(delta)
+    stay, top = min(size, math.floor(density * size)), math.floor(gamma * size)
+    below = max(0, size - stay - top)
+    order = sorted(range(size), key=lambda i: (abs(delta[i]), -i))  # ascending; of equal ones the last index first
+    return [d if i in set(order[below : below + stay]) else 0.0 for i, d in enumerate(delta)]
+
+
+def della_chances(row: Vector, density: float, epsilon: float) -> Vector:
+    if len(row) == 1:
+        return [density]
+    order = sorted(range(len(row)), key=lambda i: (abs(row[i]), -i))
+    return [density - epsilon + 2 * epsilon * order.index(i) / (len(row) - 1) for i in range(len(row))]

@@ -1,17 +1,31 @@
 """Each method's pure function against loops in float64, on sizes and values where formulas break."""
 
+import inspect
 import math
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
 
-from merging import noise
+from merging import fused, noise
+from merging.arithmetic import Scratch, weighted_sum
+from merging.deltas import SMALL, Delta
+from merging.errors import RecipeError
+from merging.keep import Rule
+from merging.methods.breadcrumbs import breadcrumbs, window
+from merging.methods.breadcrumbs_ties import breadcrumbs_ties
+from merging.methods.dare_linear import dare_linear
 from merging.methods.dare_ties import dare_ties
+from merging.methods.della import della
+from merging.methods.della_linear import della_linear
 from merging.methods.linear import linear
 from merging.methods.nuslerp import nuslerp
 from merging.methods.slerp import slerp
+from merging.methods.task_arithmetic import task_arithmetic
 from merging.methods.ties import ties
-from merging.steps import SMALL, keep_count, ordered_delta, trim_
+from merging.sources import Group, Plain
+from merging.steps import keep_count, largest
 from tests.merging import oracles
 
 SHAPES = [
@@ -127,49 +141,182 @@ def test_ties_of_three_with_disagreement() -> None:
     check(got, [-3.0, 1.0, -1.0, 0.0])  # (1 + 1 - 3 < 0: minus), (1 beats .6), (mean of two), nobody
 
 
+def kept(values: torch.Tensor, rule: Rule | None) -> torch.Tensor:
+    left = values.clone()
+    if rule is not None:
+        rule.drop_(left, 0)
+    return left
+
+
+@pytest.fixture(params=["compiled", "eager"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both ways to compute: they must give the same bits, so every test that takes this runs on each."""
+    assert fused.wait(), "numba is a requirement, and works on the machines the suite runs on"
+    with fused.eager() if request.param == "eager" else nullcontext():
+        yield request.param
+
+
 @pytest.mark.parametrize("size", [SMALL, SMALL + 1, 3 * SMALL + 5])
 @pytest.mark.parametrize("grid", [0.0, 0.05], ids=["fine", "many ties"])
-@pytest.mark.parametrize("density", [1e-6, 0.2, 0.5, 0.99])
-def test_trim_by_bins_is_the_sort(size: int, grid: float, density: float) -> None:
+@pytest.mark.parametrize(("density", "skipped"), [(1e-6, 0.0), (0.2, 0.0), (0.5, 0.1), (0.99, 0.01), (0.99, 0.0)])
+def test_a_cut_is_the_sort(size: int, grid: float, density: float, skipped: float, way: str) -> None:
     (values,) = tensors((size,), 1, seed=size)
     values = (values / grid).round() * grid if grid else values
-    keep = keep_count(density, size)
-    order = values.abs().sort(descending=True, stable=True).indices[:keep]
+    count, skip = keep_count(density, size), int(skipped * size)
+    order = values.abs().sort(descending=True, stable=True).indices[skip : skip + count]
     expected = torch.zeros_like(values)
     expected[order] = values[order]
-    memo = ordered_delta(Fake(values))  # type: ignore[arg-type]
-    assert torch.equal(trim_(values.clone(), keep, memo), expected)
+    memo = Delta(Group("w", Plain(torch.zeros(size)), (Plain(values),))).ordered()
+    assert torch.equal(kept(values, largest(memo, count, skip=skip)), expected)
 
 
-class Fake:
-    """A group whose only model differs from the base by given values."""
+@pytest.mark.parametrize("shape", [(1,), (7,), (300, 300)])
+def test_norms_do_not_depend_on_the_way(shape: tuple[int, ...]) -> None:
+    base, model = tensors(shape, 2)
+    found = []
+    for eager in (False, True):
+        with fused.eager() if eager else nullcontext():
+            memo = Delta(Group("w", Plain(base), (Plain(model),)))
+            found.append((memo.peak, memo.l1, memo.kept_l1(largest(memo, keep_count(0.3, memo.size)))))
+    assert found[0] == found[1]
+    truth = (model - base).double().abs()
+    assert found[0][0] == truth.max()
+    assert found[0][1] == pytest.approx(truth.sum().item(), rel=1e-9)
 
-    def __init__(self, values: torch.Tensor) -> None:
-        self.values, self.base, self.models = values, self, (self,)
 
-    def delta(self, base: object) -> torch.Tensor:
-        return self.values.clone()
+def thinned(base: torch.Tensor, model: torch.Tensor, name: str, chance: list[float]) -> list[float]:
+    """A delta whose element i stays where its noise is below chance[i], scaled back to its L1 norm."""
+    (delta,) = listed(model - base)
+    drawn = noise.uniform(noise.key(3, name, "w"), 0, len(delta)).tolist()
+    return oracles.rescale(delta, [d if u < c else 0.0 for d, u, c in zip(delta, drawn, chance, strict=True)])
+
+
+NAMED = {"names": ("a", "b"), "seed": 3, "tensor": "w"}
 
 
 @pytest.mark.parametrize("density", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_dare_ties(density: float, normalize: bool) -> None:
+def test_dare(density: float, normalize: bool, way: str) -> None:
     base, *models = tensors((50, 40), 3, scale=0.1)
-    streams = [noise.key(3, name, "w") for name in ("a", "b")]
-    got = dare_ties(base, models, weight=(0.6, 0.4), density=(density, 0.7), streams=streams, normalize=normalize)
-    kept = []
-    for model, part, stream in zip(models, (density, 0.7), streams, strict=True):
-        (delta,) = listed(model - base)
-        chance = noise.uniform(stream, 0, len(delta)).tolist()
-        mask = [d if part >= 1 or c < part else 0.0 for d, c in zip(delta, chance, strict=True)]
-        kept.append(oracles.rescale(delta, mask))
-    check(got, oracles.elect(listed(base)[0], kept, (0.6, 0.4), normalize, 1.0))
+    knobs = {"weight": (0.6, 0.4), "density": (density, 0.7), "normalize": normalize}
+    parts = [[part] * base.numel() for part in (density, 0.7)]
+    found = [thinned(base, m, n, c) if c[0] else [0.0] * len(c) for m, n, c in zip(models, "ab", parts, strict=True)]
+    (start,) = listed(base)
+    check(dare_ties(base, models, **knobs, **NAMED), oracles.elect(start, found, (0.6, 0.4), normalize, 1.0))
+    check(dare_linear(base, models, **knobs, **NAMED), oracles.add(start, found, (0.6, 0.4), normalize, 1.0))
 
 
 def test_dare_keeps_the_expected_share_and_the_size() -> None:
     base = torch.zeros(400, 500)
     model = torch.ones(400, 500)
-    got = dare_ties(base, [model], weight=[1.0], density=[0.3], streams=[noise.key(0, "a", "w")])
+    got = dare_ties(base, [model], weight=[1.0], density=[0.3])
     share = (got != 0).double().mean().item()
     assert abs(share - 0.3) < 5 * math.sqrt(0.3 * 0.7 / got.numel())
     assert got.sum().item() == pytest.approx(model.sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, pytest.param((30, 40), id="larger")])
+@pytest.mark.parametrize(
+    ("density", "epsilon"), [((0.5, 0.7), (0.15, 0.2)), ((1.0, 0.3), (0.15, 0.0)), ((0, 0), (0, 0))]
+)
+def test_della(shape: tuple[int, ...], density: tuple[float, ...], epsilon: tuple[float, ...], way: str) -> None:
+    base, *models = tensors(shape, 3, scale=0.1)
+    found = []
+    for model, name, part, spread in zip(models, "ab", density, epsilon, strict=True):
+        rows = (model - base).reshape(-1, shape[-1]).tolist()
+        chance = [c for row in rows for c in oracles.della_chances(row, part, spread)]
+        thin = thinned(base, model, name, chance)
+        found.append(listed(model - base)[0] if part >= 1 else thin if part > 0 else [0.0] * len(chance))
+    (start,) = listed(base)
+    knobs = {"weight": (0.6, 0.4), "density": density, "epsilon": epsilon, **NAMED}
+    check(della(base, models, **knobs), oracles.elect(start, found, (0.6, 0.4), True, 1.0), atol=2e-6)
+    check(della_linear(base, models, **knobs), oracles.add(start, found, (0.6, 0.4), False, 1.0), atol=2e-6)
+
+
+def test_della_keeps_large_changes_more_often() -> None:
+    row = torch.linspace(0.1, 1.0, 1000).repeat(400, 1)
+    got = della_linear(torch.zeros_like(row), [row], weight=[1.0], density=[0.5], epsilon=[0.2], rescale=False)
+    share = (got != 0).double().mean(dim=0)
+    tolerance = 5 * math.sqrt(0.25 / (400 * 100))
+    for part, expected in ((slice(0, 100), 0.32), (slice(450, 550), 0.5), (slice(900, 1000), 0.68)):
+        assert abs(share[part].mean().item() - expected) < tolerance
+
+
+@pytest.mark.parametrize(("density", "epsilon"), [(0.1, 0.15), (0.9, 0.15), (0.5, 0.5)])
+def test_della_refuses_impossible_chances(density: float, epsilon: float) -> None:
+    base, model = tensors((4, 6), 2)
+    with pytest.raises(RecipeError, match="must lie between 0 and 1"):
+        della(base, [model], weight=[1.0], density=[density], epsilon=[epsilon])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("weight", [(0.7, 0.4), (1.0, -1.0), (0.0, 0.0), (-0.5, 0.2)])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_task_arithmetic(shape: tuple[int, ...], weight: tuple[float, ...], normalize: bool, way: str) -> None:
+    base, *models = tensors(shape, 3)
+    got = task_arithmetic(base, models, weight=weight, lambda_=1.3, normalize=normalize)
+    deltas = listed(*[model - base for model in models])
+    check(got, oracles.add(listed(base)[0], deltas, weight, normalize, 1.3), atol=3e-6)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, pytest.param((30, 40), id="larger")])
+@pytest.mark.parametrize(
+    ("density", "gamma"),
+    [(0.6, 0.05), (0.6, 0.01), (0.5, 0.0), (0.95, 0.2), (1.0, 0.01), (0.0, 0.1), (1.7, 0.1), (0.3, 0.9)],
+)
+@pytest.mark.parametrize("rescale", [False, True])
+def test_breadcrumbs(shape: tuple[int, ...], density: float, gamma: float, rescale: bool, way: str) -> None:
+    base, *models = tensors(shape, 3)
+    deltas = listed(*[model - base for model in models])
+    kept = [oracles.breadcrumbs(delta, part, gamma) for delta, part in zip(deltas, (density, 0.5), strict=True)]
+    if rescale:
+        kept = [oracles.rescale(d, k) for d, k in zip(deltas, kept, strict=True)]
+    (start,), knobs = listed(base), {"density": (density, 0.5), "gamma": (gamma, gamma), "rescale": rescale}
+    got = breadcrumbs(base, models, weight=(0.6, 0.4), **knobs)
+    check(got, oracles.add(start, kept, (0.6, 0.4), False, 1.0), atol=3e-6)
+    got = breadcrumbs_ties(base, models, weight=(0.6, 0.4), normalize=True, **knobs)
+    check(got, oracles.elect(start, kept, (0.6, 0.4), True, 1.0), atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("density", "gamma", "size", "expected"),
+    [
+        pytest.param(0.5, 0.01, 64, (0, 32), id="gamma below one element: nothing is skipped, half stays"),
+        pytest.param(0.6, 0.05, 1000, (50, 600), id="plain"),
+        pytest.param(0.95, 0.2, 100, (5, 95), id="density wins over gamma"),
+        pytest.param(0.0, 0.1, 100, (10, 0), id="none"),
+    ],
+)
+def test_window(density: float, gamma: float, size: int, expected: tuple[int, int]) -> None:
+    assert window(density, gamma, size) == expected
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.view(torch.int16 if tensor.dtype == torch.bfloat16 else torch.int32)
+
+
+@pytest.mark.parametrize("call", [ties, task_arithmetic, dare_ties, dare_linear, breadcrumbs_ties, della])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1,), (5, 1), (70, 1001)])
+def test_compiled_and_eager_give_the_same_bits(call, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    assert fused.wait()
+    base = tensors(shape, 1, scale=0.02)[0].to(dtype)
+    models = [(base.float() + change).to(dtype) for change in tensors(shape, 3, scale=0.003, seed=1)]
+    accepted = inspect.signature(call).parameters
+    for weight in ((0.5, 0.5, 0.5), (0.3, -0.3, 0.2)):
+        knobs = {"density": (0.5, 0.7, 0.3), "gamma": (0.05, 0.0, 0.2), "epsilon": (0.08, 0.0, 0.1), "rescale": True}
+        own = {key: value for key, value in knobs.items() if key in accepted}
+        found = call(base, models, weight=weight, lambda_=1.3, normalize=True, **own)
+        with fused.eager():
+            assert torch.equal(bits(call(base, models, weight=weight, lambda_=1.3, normalize=True, **own)), bits(found))
+
+
+@pytest.mark.parametrize("rounds", [None, torch.bfloat16])
+@pytest.mark.parametrize("target", [torch.float32, torch.bfloat16])
+def test_a_weighted_sum_rounds_once(target: torch.dtype, rounds: torch.dtype | None, way: str) -> None:
+    one, two, three = tensors((70, 1001), 3)
+    scratch, out = Scratch(), torch.empty(70, 1001, dtype=target)
+    scratch.rounds = rounds
+    weighted_sum([(one.bfloat16(), 0.3), (two, 0.7), (three, 1.0)], out, scratch)
+    exact = one.bfloat16().float() * 0.3 + two * 0.7 + three
+    assert torch.equal(out, exact.to(rounds or target).to(target))
