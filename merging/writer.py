@@ -1,16 +1,13 @@
-"""Writes a model folder so that it is complete or not there: into a temporary folder beside it, renamed at the end."""
+"""Writes safetensors files, one tensor in memory at a time; a file has its name once it is complete and on the disk."""
 
+import hashlib
 import json
 import os
-import shutil
 import struct
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from merging.errors import WriteError
 from merging.folder import INDEX, SINGLE
 
 if TYPE_CHECKING:
@@ -19,50 +16,30 @@ if TYPE_CHECKING:
 SHARD_BYTES = 5 * 10**9
 _WORDS = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+Shapes = Mapping[str, Sequence[int]]
 
 
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `out` when the block ends well, and is removed when it does not.
+class Record(NamedTuple):
+    """What a file holds: its size, and the sha256 of its content as 64 hex digits."""
 
-    Raises:
-        WriteError: `out` exists and is not an empty folder, or the disk refuses.
-    """
-    check_free(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    except OSError as error:
-        raise WriteError(f"Cannot write beside {str(out)!r}: {error.strerror or error}.") from error
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        check_free(out)
-        temporary.replace(out)  # an empty folder may be replaced, a full one may not
-    except OSError as error:
-        raise WriteError(f"Cannot write {str(out)!r}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    bytes: int
+    sha256: str
 
 
-def check_free(out: Path) -> None:
-    """Raise WriteError unless `out` is free to be written."""
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise WriteError(f"{str(out)!r} exists and is not an empty folder: name another one, or remove it.")
-
-
-def shards(shapes: Mapping[str, Sequence[int]], dtype: str, limit: int) -> list[list[str]]:
+def shards(shapes: Shapes, dtype: str, limit: int) -> dict[str, list[str]]:
     """Names of the tensors of each file, in order; no file over `limit` bytes unless one tensor is."""
-    files: list[list[str]] = [[]]
+    groups: list[list[str]] = [[]]
     used = 0
     for name, shape in shapes.items():
         size = tensor_bytes(shape, dtype)
-        if files[-1] and used + size > limit:
-            files.append([])
+        if groups[-1] and used + size > limit:
+            groups.append([])
             used = 0
-        files[-1].append(name)
+        groups[-1].append(name)
         used += size
-    return files
+    if len(groups) == 1:
+        return {SINGLE: groups[0]}
+    return {f"model-{i:05}-of-{len(groups):05}.safetensors": group for i, group in enumerate(groups, 1)}
 
 
 def tensor_bytes(shape: Sequence[int], dtype: str) -> int:
@@ -73,37 +50,51 @@ def tensor_bytes(shape: Sequence[int], dtype: str) -> int:
     return count
 
 
-def write_weights(
-    folder: Path, shapes: Mapping[str, Sequence[int]], dtype: str, tensors: Iterable["Tensor"], limit: int = SHARD_BYTES
-) -> None:
-    """Write safetensors files, one tensor in memory at a time.
+def file_bytes(shapes: Shapes, dtype: str) -> int:
+    """Bytes of the safetensors file of some tensors."""
+    return len(_header(shapes, dtype)) + sum(tensor_bytes(shape, dtype) for shape in shapes.values())
+
+
+def write_shard(path: Path, shapes: Shapes, dtype: str, tensors: Iterable["Tensor"]) -> Record:
+    """Write one safetensors file under a temporary name, and rename it when all of it is on the disk.
 
     Args:
-        folder: Where to.
+        path: Its name.
         shapes: Shape of each tensor by name, in the order they are written.
         dtype: float32, bfloat16 or float16, of all of them.
-        tensors: The tensors in that order.
-        limit: Most bytes of a file.
+        tensors: The tensors in that order; each may be overwritten once the next is asked for.
+
+    Raises:
+        OSError: The disk refuses.
     """
-    files = shards(shapes, dtype, limit)
-    names = (
-        [SINGLE] if len(files) == 1 else [f"model-{i + 1:05}-of-{len(files):05}.safetensors" for i in range(len(files))]
-    )
-    source = iter(tensors)
-    for file, members in zip(names, files, strict=True):
-        with (folder / file).open("wb") as stream:
-            stream.write(_header({name: shapes[name] for name in members}, dtype))
-            for _ in members:
-                stream.write(_raw(next(source)))
-            stream.flush()
-            os.fsync(stream.fileno())
+    temporary = path.with_name(f"{path.name}.tmp")
+    digest, size = hashlib.sha256(), 0
+    with temporary.open("xb") as stream:
+        for piece in _pieces(shapes, dtype, tensors):
+            stream.write(piece)
+            digest.update(piece)
+            size += len(piece)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    return Record(size, digest.hexdigest())
+
+
+def _pieces(shapes: Shapes, dtype: str, tensors: Iterable["Tensor"]) -> "Iterable[bytes | memoryview]":
+    yield _header(shapes, dtype)
+    for tensor in tensors:
+        yield _raw(tensor)
+
+
+def write_index(folder: Path, files: Mapping[str, Sequence[str]], shapes: Shapes, dtype: str) -> None:
+    """Write the index of a model of several files; of a single one there is none."""
     if len(files) > 1:
         total = sum(tensor_bytes(shape, dtype) for shape in shapes.values())
-        places = {name: file for file, members in zip(names, files, strict=True) for name in members}
+        places = {name: file for file, members in files.items() for name in members}
         write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
 
 
-def _header(shapes: Mapping[str, Sequence[int]], dtype: str) -> bytes:
+def _header(shapes: Shapes, dtype: str) -> bytes:
     tree: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, shape in shapes.items():

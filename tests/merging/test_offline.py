@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -71,42 +69,6 @@ def test_an_occupied_folder_is_refused(recipe: Recipe, tmp_path: Path) -> None:
         with pytest.raises(WriteError, match="exists and is not an empty folder"):
             merge_to_folder(recipe, tmp_path / name)
     assert sorted(p.name for p in tmp_path.iterdir()) == before
-
-
-def test_a_failure_leaves_nothing(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from merging import offline
-
-    def breaks(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(offline, "write_json", breaks)
-    with pytest.raises(WriteError, match="No space left"):
-        merge_to_folder(recipe, tmp_path / "out")
-    assert not list(tmp_path.iterdir())
-
-
-SLOW = """
-import sys, time
-from merging import Recipe, merge_to_folder
-def wait(share, name):
-    if share > 0.5:
-        print("half", flush=True)
-        time.sleep(60)
-merge_to_folder(Recipe.from_yaml(sys.argv[1]), sys.argv[2], progress=wait)
-"""
-
-
-def test_a_killed_writer_leaves_nothing_that_looks_finished(recipe: Recipe, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SLOW, recipe.to_yaml(), str(tmp_path / "out")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert process.stdout is not None and process.stdout.readline() == "half\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    time.sleep(0.05)
-    left = [path.name for path in tmp_path.iterdir()]
-    assert "out" not in left and all(name.endswith(".partial") for name in left)
-    assert not list(tmp_path.rglob("config.json"))
-    merge_to_folder(recipe, tmp_path / "out")
 
 
 def test_card_and_config_speak_of_no_private_path(recipe: Recipe, tmp_path: Path) -> None:
