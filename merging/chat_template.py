@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from merging.errors import CheckpointError, RecipeError, did_you_mean
 
@@ -130,7 +130,7 @@ def _parser() -> Any:
     class Generation(Extension):
         """`{% generation %}`, with which templates mark what the assistant says."""
 
-        tags = frozenset(["generation"])
+        tags: ClassVar = {"generation"}
 
         def parse(self, parser: Parser) -> Any:
             line = next(parser.stream).lineno

@@ -99,7 +99,7 @@ def _same_but(knobs: Mapping[str, float], others: Mapping[str, float], knob: str
 
 def _place(recipe: Recipe) -> _Place | None:
     """Family and knobs of a recipe; None where a value differs by layer or by tensor, or layers are picked."""
-    if not recipe.is_whole:
+    if not recipe.is_whole or recipe.slices[0].module:
         return None
     method = registry.get(recipe.method)
     piece = recipe.slices[0]
@@ -121,7 +121,8 @@ def _place(recipe: Recipe) -> _Place | None:
     if recipe.method in _SHARES and ("normalize", False) not in fixed:
         numbers = _shares(numbers, names)
     seed = recipe.seed if method.random else 0
-    rest = (recipe.method, recipe.base_model, tuple(sorted(names)), tuple(fixed), recipe.tokenizer, seed)
+    words = (recipe.tokenizer, recipe.tokens, recipe.pad_to_multiple_of, recipe.chat_template)
+    rest = (recipe.method, recipe.base_model, tuple(sorted(names)), tuple(fixed), words, seed)
     return _Place(rest, numbers, recipe.method, recipe.base_model, tuple(names))
 
 
@@ -152,4 +153,5 @@ def _as_in(source: Recipe, place: _Place) -> list[_Place]:
 def _single(recipe: Recipe) -> str | None:
     """The one checkpoint that a recipe stands for, or None."""
     sources = recipe.slices[0].sources
-    return sources[0].model if recipe.method == "linear" and recipe.is_whole and len(sources) == 1 else None
+    plain = recipe.method == "linear" and recipe.is_whole and len(sources) == 1 and recipe.chat_template is None
+    return sources[0].model if plain else None

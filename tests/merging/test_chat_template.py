@@ -149,7 +149,7 @@ def test_marks_that_are_not_tokens_are_told(tmp_path: Path) -> None:
     )
     assert not any("im_start" in note for note in live.apply(recipe).notes)
     assert live.tokenizer is not None
-    ids = live.tokenizer.apply_chat_template(TALK[1:2], return_dict=False)
+    ids: Any = live.tokenizer.apply_chat_template(TALK[1:2], return_dict=False)
     assert ids[0] == 5 and 6 in ids
 
 

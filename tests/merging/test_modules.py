@@ -66,7 +66,8 @@ def loads(out: Path) -> Any:
     """The merged folder in transformers, every tensor in its place."""
     from transformers import AutoModelForImageTextToText
 
-    model, found = AutoModelForImageTextToText.from_pretrained(out, output_loading_info=True)
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(out, output_loading_info=True)
+    model, found = loaded
     assert not found["missing_keys"] and not found["unexpected_keys"] and not found["mismatched_keys"]
     return model
 
