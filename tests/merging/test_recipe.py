@@ -210,7 +210,7 @@ numbers = st.one_of(anchors, entries.map(lambda e: [*e, {"value": 0.5}]))
 def recipes(draw: st.DrawFn) -> dict:
     """Recipes of every method, with settings at any level, as models or slices."""
     method = draw(st.sampled_from(registry.methods()))
-    names = ["one", "./two", "org/three@v1+lora"][: 2 if method.inputs in ("two+base", "two+base?", "models") else 1]
+    names = ["one", "./two", "org/three@v1+lora"][: max(method.counts[0], 1 if method.counts[1] == 1 else 2)]
     knobs = {name: st.booleans() if k.kind == "switch" else numbers for name, k in method.knobs.items()}
     own = {name: s for name, s in knobs.items() if method.knobs[name].per_model}
     top = {name: s for name, s in knobs.items() if name not in own}
@@ -220,7 +220,7 @@ def recipes(draw: st.DrawFn) -> dict:
     one = st.fixed_dictionaries(required, optional=optional)
     sources = [{"model": name, "parameters": draw(one)} for name in names]
     tree: dict = {"merge_method": method.name}
-    if method.inputs != "models" and (method.needs_base or draw(st.booleans())):
+    if method.inputs not in ("one", "models") and (method.needs_base or draw(st.booleans())):
         tree["base_model"] = "base"
         sources.append({"model": "base"})
     if draw(st.booleans()):

@@ -1,0 +1,80 @@
+"""The pure functions of the rarer methods against loops in float64, on sizes and values where formulas break."""
+
+import pytest
+import torch
+
+from merging.methods.nearswap import nearswap
+from merging.methods.passthrough import passthrough
+from tests.merging import oracles_more as oracles
+
+SHAPES = [
+    pytest.param((1,), id="one"),
+    pytest.param((7,), id="odd"),
+    pytest.param((4, 6), id="matrix"),
+    pytest.param((5, 1), id="column"),
+]
+Models = list[torch.Tensor]
+
+
+def tensors(shape: tuple[int, ...], count: int, scale: float = 1.0, seed: int = 0) -> Models:
+    generator = torch.Generator().manual_seed(seed)
+    return [scale * torch.randn(shape, generator=generator) for _ in range(count)]
+
+
+def descendants(shape: tuple[int, ...], count: int, scale: float = 0.3, dtype: torch.dtype = torch.float32) -> Models:
+    """A base and models that changed half of it, each another half."""
+    base, *moves = tensors(shape, count + 1)
+    moved = [base + scale * move * (torch.rand(shape, generator=torch.Generator().manual_seed(9 + i)) < 0.6)
+             for i, move in enumerate(moves)]  # fmt: skip
+    return [tensor.to(dtype) for tensor in (base, *moved)]
+
+
+def check(got: torch.Tensor, expected: list[float], atol: float = 2e-6) -> None:
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got.double().view(-1), torch.tensor(expected, dtype=torch.float64), atol=atol, rtol=0)
+
+
+def flat(tensor: torch.Tensor) -> list[float]:
+    return tensor.double().reshape(-1).tolist()
+
+
+def rows(tensor: torch.Tensor) -> list[list[float]]:
+    return tensor.double().reshape(-1, tensor.shape[-1]).tolist()
+
+
+def listed(models: Models) -> list[list[float]]:
+    return [flat(model) for model in models]
+
+
+ODD = {
+    "ordinary": lambda x: x + 0.3,
+    "zero": torch.zeros_like,
+    "equal": torch.clone,
+    "colinear": lambda x: 2 * x,
+    "antipodal": torch.neg,
+}
+
+
+# Passthrough
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.0, -0.5])
+def test_passthrough(scale: float) -> None:
+    (x,) = tensors((4, 6), 1)
+    assert torch.equal(passthrough(x, scale=scale), x * scale)
+
+
+# Nearswap
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("t", [0.0, 1e-3, 0.2, 1.0, -0.1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_nearswap(shape: tuple[int, ...], t: float, dtype: torch.dtype) -> None:
+    base, model = descendants(shape, 1, dtype=dtype)
+    check(nearswap(base, model, t=t), oracles.nearswap(flat(base), flat(model), t))
+
+
+def test_nearswap_below_the_least_distance() -> None:
+    base, model = torch.zeros(3), torch.tensor([0.0, 5e-7, 1e-3])
+    check(nearswap(base, model, t=2.5e-7), [0.0, 1.25e-7, 2.5e-7], atol=1e-12)
