@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from merging.errors import RecipeError
+from merging.methods import multislerp as multislerp_module
+from merging.methods.multislerp import multislerp
 from merging.methods.nearswap import nearswap
 from merging.methods.passthrough import passthrough
 from tests.merging import oracles_more as oracles
@@ -78,3 +81,54 @@ def test_nearswap(shape: tuple[int, ...], t: float, dtype: torch.dtype) -> None:
 def test_nearswap_below_the_least_distance() -> None:
     base, model = torch.zeros(3), torch.tensor([0.0, 5e-7, 1e-3])
     check(nearswap(base, model, t=2.5e-7), [0.0, 1.25e-7, 2.5e-7], atol=1e-12)
+
+
+# Multi-SLERP
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("with_base", [False, True])
+@pytest.mark.parametrize(
+    ("weight", "normalize", "eps"),
+    [
+        pytest.param((0.5, 0.3, 0.4), True, 1e-8, id="three"),
+        pytest.param((0.5, 0.3, 0.4), False, 1e-8, id="three, not normalised"),
+        pytest.param((0.5, -0.2, 0.4), True, 1e-8, id="negative"),
+        pytest.param((0.7, 0.3), True, 1e-8, id="two"),
+        pytest.param((0.7, 0.0), True, 1e-8, id="one of two"),
+        pytest.param((0.5, 0.3, 0.4), True, 0.2, id="large eps"),
+        pytest.param((0.4,), True, 1e-8, id="single"),
+    ],
+)
+def test_multislerp(shape: tuple, with_base: bool, weight: tuple, normalize: bool, eps: float) -> None:
+    base, *models = tensors(shape, len(weight) + 1)
+    origin = base if with_base else None
+    got = multislerp(models, origin, weight=weight, normalize_weights=normalize, eps=eps)
+    expected = oracles.multislerp(listed(models), weight, flat(base) if with_base else None, normalize, eps)
+    check(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_multislerp_at_the_edges(kind: str) -> None:
+    (x,) = tensors((4, 6), 1)
+    models = [x, ODD[kind](x)]
+    check(multislerp(models, weight=(0.5, 0.5)), oracles.multislerp(listed(models), (0.5, 0.5), None))
+    assert multislerp([*models, x, ODD[kind](x)], weight=[0.25] * 4).isfinite().all()
+
+
+def test_multislerp_of_directions_that_cancel_is_the_average() -> None:
+    x = torch.tensor([3.0, 4.0])
+    check(multislerp([x, -2 * x], weight=(0.5, 0.5)), [-1.5, -2.0])
+    check(multislerp([x, -x, torch.zeros(2)], weight=(1, 1, 1)), [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"weight": (1.0, -1.0), "normalize_weights": True, "eps": 1e-8}, "sum to 0"),
+        ({"weight": (1.0, 1.0), "normalize_weights": True, "eps": -1.0}, "must not be negative"),
+    ],
+)
+def test_multislerp_refuses_what_cannot_be_computed(values: dict, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        multislerp_module.check(values)
