@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from merging.errors import RecipeError
+from merging.methods import karcher as karcher_module
 from merging.methods import multislerp as multislerp_module
+from merging.methods.karcher import karcher
 from merging.methods.multislerp import multislerp
 from merging.methods.nearswap import nearswap
 from merging.methods.passthrough import passthrough
@@ -132,3 +134,34 @@ def test_multislerp_of_directions_that_cancel_is_the_average() -> None:
 def test_multislerp_refuses_what_cannot_be_computed(values: dict, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         multislerp_module.check(values)
+
+
+# Karcher mean
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize(("max_iter", "tol"), [(10, 1e-5), (0, 1e-5), (1, 1e-5), (40, 1e-8), (10, 0.5)])
+def test_karcher(shape: tuple[int, ...], count: int, max_iter: int, tol: float) -> None:
+    models = [model + 0.5 for model in tensors(shape, count, seed=count)]
+    check(karcher(models, max_iter=max_iter, tol=tol), oracles.karcher(listed(models), max_iter, tol), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_karcher_at_the_edges(kind: str) -> None:
+    (x,) = tensors((4, 6), 1)
+    models = [x, ODD[kind](x)]
+    check(karcher(models), oracles.karcher(listed(models)))
+    assert karcher([*models, x]).isfinite().all()
+
+
+def test_karcher_counts_tensors_without_direction_in_the_length() -> None:
+    x = torch.tensor([3.0, 4.0])
+    check(karcher([x, torch.zeros(2)]), [1.5, 2.0])
+    check(karcher([torch.zeros(2), torch.zeros(2)]), [0.0, 0.0])
+
+
+@pytest.mark.parametrize("steps", [-1.0, 1e9])
+def test_karcher_refuses_impossible_steps(steps: float) -> None:
+    with pytest.raises(RecipeError, match="max_iter"):
+        karcher_module.check({"max_iter": steps, "tol": 1e-5})
