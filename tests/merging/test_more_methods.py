@@ -7,6 +7,7 @@ from merging.errors import RecipeError
 from merging.methods import karcher as karcher_module
 from merging.methods import multislerp as multislerp_module
 from merging.methods.karcher import karcher
+from merging.methods.model_stock import model_stock
 from merging.methods.multislerp import multislerp
 from merging.methods.nearswap import nearswap
 from merging.methods.passthrough import passthrough
@@ -165,3 +166,34 @@ def test_karcher_counts_tensors_without_direction_in_the_length() -> None:
 def test_karcher_refuses_impossible_steps(steps: float) -> None:
     with pytest.raises(RecipeError, match="max_iter"):
         karcher_module.check({"max_iter": steps, "tol": 1e-5})
+
+
+# Model Stock
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("filter_wise", [False, True])
+def test_model_stock(shape: tuple[int, ...], count: int, filter_wise: bool) -> None:
+    base, *models = tensors(shape, count + 1, seed=3)
+    shared = base + 1.0  # changes that agree somewhat: 1 + (N - 1) c is not near 0
+    models = [shared + 0.5 * (model - base) for model in models]
+    if filter_wise and len(shape) > 1:
+        expected = oracles.by_rows(oracles.model_stock, rows(base), [rows(model) for model in models])
+    else:
+        expected = oracles.model_stock(flat(base), listed(models))
+    check(model_stock(base, models, filter_wise=filter_wise), expected, atol=5e-6)
+
+
+def test_model_stock_by_row_of_more_dimensions() -> None:
+    base, *models = descendants((2, 3, 5), 3)
+    expected = oracles.by_rows(oracles.model_stock, rows(base), [rows(model) for model in models])
+    check(model_stock(base, models, filter_wise=True), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("filter_wise", [False, True])
+def test_model_stock_of_opposite_changes_is_the_base(filter_wise: bool) -> None:
+    base, change = tensors((4, 6), 2)
+    got = model_stock(base, [base + change, base - change], filter_wise=filter_wise)
+    torch.testing.assert_close(got, base, atol=1e-3, rtol=0)  # c = -1: 1 + (N - 1) c is 0 up to rounding
+    assert torch.equal(model_stock(base, [base, base], filter_wise=filter_wise), base)
