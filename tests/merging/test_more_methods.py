@@ -11,6 +11,7 @@ from merging.methods.model_stock import model_stock
 from merging.methods.multislerp import multislerp
 from merging.methods.nearswap import nearswap
 from merging.methods.passthrough import passthrough
+from merging.methods.sce import sce
 from tests.merging import oracles_more as oracles
 
 SHAPES = [
@@ -197,3 +198,20 @@ def test_model_stock_of_opposite_changes_is_the_base(filter_wise: bool) -> None:
     got = model_stock(base, [base + change, base - change], filter_wise=filter_wise)
     torch.testing.assert_close(got, base, atol=1e-3, rtol=0)  # c = -1: 1 + (N - 1) c is 0 up to rounding
     assert torch.equal(model_stock(base, [base, base], filter_wise=filter_wise), base)
+
+
+# SCE
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("select_topk", [1.0, 0.9, 0.5, 0.1, 0.0, -1.0])
+@pytest.mark.parametrize("scale", [0.3, 1e-4], ids=["ordinary", "too small to weigh"])
+def test_sce(shape: tuple[int, ...], count: int, select_topk: float, scale: float) -> None:
+    base, *models = descendants(shape, count, scale)
+    check(sce(base, models, select_topk=select_topk), oracles.sce(flat(base), listed(models), select_topk), atol=5e-6)
+
+
+def test_sce_selects_by_index_where_variances_are_equal() -> None:
+    models = [torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0]), torch.tensor([-1.0, -1.0, -1.0, 0.0, 1.0])]
+    check(sce(torch.zeros(5), models, select_topk=0.7), [1.0, 1.0, 0.0, 0.0, 0.0])  # 2 of the 3 that differ
