@@ -11,6 +11,9 @@ from merging.methods.model_stock import model_stock
 from merging.methods.multislerp import multislerp
 from merging.methods.nearswap import nearswap
 from merging.methods.passthrough import passthrough
+from merging.methods.ram import check as check_ram
+from merging.methods.ram import ram
+from merging.methods.ramplus_tl import ramplus_tl
 from merging.methods.sce import sce
 from tests.merging import oracles_more as oracles
 
@@ -215,3 +218,29 @@ def test_sce(shape: tuple[int, ...], count: int, select_topk: float, scale: floa
 def test_sce_selects_by_index_where_variances_are_equal() -> None:
     models = [torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0]), torch.tensor([-1.0, -1.0, -1.0, 0.0, 1.0])]
     check(sce(torch.zeros(5), models, select_topk=0.7), [1.0, 1.0, 0.0, 0.0, 0.0])  # 2 of the 3 that differ
+
+
+# RAM
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("epsilon", [1e-5, 0.0, 0.1])
+@pytest.mark.parametrize(("r", "alpha"), [(0.0, 0.2), (0.1, 0.2), (1.5, 10.0), (0.5, -1.0)])
+def test_ram(shape: tuple[int, ...], count: int, epsilon: float, r: float, alpha: float) -> None:
+    base, *models = descendants(shape, count)
+    plain = oracles.ram(flat(base), listed(models), epsilon)
+    check(ram(base, models, epsilon=epsilon), plain)
+    scaled = oracles.ram(flat(base), listed(models), epsilon, r, alpha)
+    check(ramplus_tl(base, models, r=r, alpha=alpha, epsilon=epsilon), scaled)
+
+
+def test_ram_keeps_what_one_model_learned_alone() -> None:
+    models = [torch.tensor([2.0, 1.0, 1e-6]), torch.tensor([4.0, 0.0, 0.0])]
+    check(ram(torch.zeros(3), models), [3.0, 1.0, 0.0])
+    check(ramplus_tl(torch.zeros(3), models, r=0.1, alpha=2.0), [3.0, 1.1, 0.0])
+
+
+def test_ram_refuses_a_negative_magnitude() -> None:
+    with pytest.raises(RecipeError, match="must not be negative"):
+        check_ram({"epsilon": -1e-5})
