@@ -1,11 +1,14 @@
 """The pure functions of the rarer methods against loops in float64, on sizes and values where formulas break."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from merging.errors import RecipeError
 from merging.methods import karcher as karcher_module
 from merging.methods import multislerp as multislerp_module
+from merging.methods.arcee_fusion import arcee_fusion
 from merging.methods.karcher import karcher
 from merging.methods.model_stock import model_stock
 from merging.methods.multislerp import multislerp
@@ -244,3 +247,50 @@ def test_ram_keeps_what_one_model_learned_alone() -> None:
 def test_ram_refuses_a_negative_magnitude() -> None:
     with pytest.raises(RecipeError, match="must not be negative"):
         check_ram({"epsilon": -1e-5})
+
+
+# Arcee Fusion
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("seed", range(4))
+def test_arcee_fusion(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> None:
+    base, model = (tensor.to(dtype) for tensor in tensors(shape, 2, seed=seed))
+    check(arcee_fusion(base, model), oracles.arcee_fusion(rows(base), rows(model)))
+
+
+def test_arcee_fusion_takes_outstanding_changes_only() -> None:
+    base = torch.zeros(8, 50)
+    model = base + 0.1 * tensors((8, 50), 1)[0]
+    model[3, 7] = 5.0
+    got = arcee_fusion(base, model)
+    assert got[3, 7] == 5.0 and 0 < (got == base).double().mean() < 1
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_arcee_fusion_at_the_edges(kind: str) -> None:
+    (x,) = tensors((4, 6), 1)
+    got = arcee_fusion(x, ODD[kind](x))
+    assert ((got == x) | (got == ODD[kind](x))).all()
+
+
+# All of them
+
+
+@pytest.mark.parametrize(
+    "merged",
+    [
+        pytest.param(lambda models: multislerp(models, weight=[1.0] * 3), id="multislerp"),
+        pytest.param(karcher, id="karcher"),
+        pytest.param(lambda models: sce(models[0], models[1:]), id="sce"),
+        pytest.param(lambda models: ram(models[0], models[1:]), id="ram"),
+        pytest.param(lambda models: model_stock(models[0], models[1:]), id="model_stock"),
+        pytest.param(lambda models: arcee_fusion(models[0], models[1]), id="arcee_fusion"),
+    ],
+)
+def test_no_input_is_written_to(merged: Callable[[Models], torch.Tensor]) -> None:
+    models = tensors((4, 6), 3)
+    before = [model.clone() for model in models]
+    merged(models)
+    assert all(torch.equal(one, two) for one, two in zip(models, before, strict=True))

@@ -1,13 +1,24 @@
-"""Exact ranks against the sort."""
+"""Exact ranks against the sort, and the softmax in lanes against loops in float64."""
 
 import pytest
 import torch
 
+from merging.lanes import softmax
 from merging.ranks import PIECE, SMALL, at_ranks, largest
+from tests.merging import oracles_more as oracles
 
 
 def drawn(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("columns", [1, 7, 16, 40])
+def test_softmax_in_lanes(columns: int) -> None:
+    x = drawn((5, columns)) * 4
+    x[0] = -200.0
+    x[0, 0] = 0.0
+    expected = torch.tensor([oracles.softmax(row) for row in x.double().tolist()])
+    torch.testing.assert_close(softmax(x), expected, atol=3e-7, rtol=0)
 
 
 @pytest.mark.parametrize("size", [1, 9, SMALL + 1, PIECE + 7])
