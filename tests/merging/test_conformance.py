@@ -13,9 +13,10 @@ from merging.errors import CompatibilityError
 ROOT = Path(__file__).resolve().parents[1] / "conformance"
 EXACT = 2e-6
 FP32 = [
-    "arcee_fusion", "dare_ties_d1", "karcher_3", "linear_2_norm", "linear_gradient_weight", "model_stock",
-    "multislerp_3", "nearswap_t0.001", "nuslerp_flat", "passthrough_frankenmerge_scale", "ram", "sce_full",
-    "slerp_classic_gradient", "slerp_t0.3", "ties_d0.5", "ties_nonorm_rescale",
+    "arcee_fusion", "breadcrumbs_d0.6_g0.05", "dare_ties_d1", "della_d1", "karcher_3", "linear_2_norm",
+    "linear_gradient_weight", "model_stock", "multislerp_3", "nearswap_t0.001", "nuslerp_flat",
+    "passthrough_frankenmerge_scale", "ram", "sce_full", "slerp_classic_gradient", "slerp_t0.3", "task_arithmetic",
+    "ties_d0.5", "ties_nonorm_rescale",
 ]  # fmt: skip
 
 
