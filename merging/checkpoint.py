@@ -88,6 +88,10 @@ class Outline:
         """The topmost licence that is stated, as the hub writes it (apache-2.0, gemma); None where none is."""
         return next(iter(self.licences), None)
 
+    def caveats(self) -> tuple[str, ...]:
+        """What may surprise in its weights, one sentence each."""
+        return tuple(f"{self.name!r} {words}" for words in self.found.model.caveats())
+
     def tokenizer_hash(self) -> str | None:
         """sha256 of the tokenizer's vocabulary file, an adapter's own before the model's; None without a tokenizer."""
         return next((found for site in self._sites if (found := site.tokenizer_hash())), None)
@@ -152,8 +156,8 @@ def open_checkpoint(name: str) -> Checkpoint:
     """Open a checkpoint by name; config and headers are read, no weights. What is on the hub is downloaded.
 
     Args:
-        name: `zoo:<name>`, a folder, `org/repo[@revision]`, an adapter folder (its config names the base), or
-            `model+adapter`.
+        name: `zoo:<name>`, a folder, a GGUF file, `org/repo[@revision]`, `org/repo[@revision]:FILE.gguf`, an adapter
+            folder (its config names the base), or `model+adapter`.
 
     Raises:
         CheckpointError: It cannot be found or read; the message says what to do.
@@ -193,6 +197,7 @@ def _open(name: str, found: Found) -> Outline:
         return Outline(name, found, config, headers)
     files = dict.fromkeys(header.file for header in stored.values())
     adapters = [adapter.folder / file for _, adapter in found.adapters for file in (WEIGHTS, CONFIG)]
+    adapters += [found.model.source] if found.model.source else []
     return Checkpoint(name, found, config, headers, folders.stamp((*files, where / "config.json", *adapters)))
 
 

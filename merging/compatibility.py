@@ -54,7 +54,8 @@ def compatibility(checkpoints: "Sequence[Outline]", *, slices: bool = False, ali
             warnings.append(
                 f"{pair} have different tokenizer files: check that the same token has the same number in both."
             )
-    return Report(tuple(problems), tuple(warnings), differ)
+    told = dict.fromkeys(words for checkpoint in checkpoints for words in checkpoint.caveats())
+    return Report(tuple(problems), (*told, *warnings), differ)
 
 
 def _shape_problems(first: "Outline", other: "Outline", *, aligned: bool) -> list[tuple[bool, str]]:

@@ -115,6 +115,8 @@ def choose_weights(where: str, listed: Collection[str], read_index: Callable[[],
     found = [name for name in listed if fnmatch(name, "*.safetensors") and not name.startswith("adapter")]
     if len(found) == 1:
         return (found[0],)
+    if packed := [name for name in listed if fnmatch(name, "*.gguf")]:
+        raise CheckpointError(f"{where!r} holds GGUF files: name one of them, as in {where}:{packed[0]}.")
     if any(fnmatch(name, pattern) for name in listed for pattern in PICKLES):
         raise CheckpointError(
             f"{where!r} holds its weights as a pickle, which can run code and is never read. "

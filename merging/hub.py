@@ -26,6 +26,7 @@ from merging.folder import (
 )
 
 _ID = re.compile(r"^(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?$")
+_GGUF = re.compile(r"^(?P<model>[^:]+):(?P<file>[\w][\w.-]*\.gguf)$")
 PATTERNS = [
     "*.json", "*.safetensors", "tokenizer.model", "spiece.model", "merges.txt", "vocab.txt", "*.jinja", "README.md",
 ]  # fmt: skip
@@ -56,6 +57,31 @@ class Preview:
 def is_hub_id(name: str) -> bool:
     """Whether a name reads as `org/repo` or `org/repo@revision`."""
     return bool(_ID.match(name)) and not name.endswith((".yaml", ".yml", ".safetensors"))
+
+
+def names_gguf(name: str) -> bool:
+    """Whether a name reads as `org/repo:FILE.gguf` or `org/repo@revision:FILE.gguf`."""
+    found = _GGUF.match(name)
+    return bool(found) and is_hub_id(found["model"])
+
+
+def fetch_gguf(name: str) -> Path:
+    """A GGUF file of a repository, downloaded unless the hub's cache has it.
+
+    Raises:
+        CheckpointError: It cannot be had; the message says what to do.
+    """
+    from huggingface_hub import errors, hf_hub_download
+
+    found = _GGUF.match(name)
+    if not found:
+        raise CheckpointError(f"{name!r} names no GGUF file: write org/repo:FILE.gguf.")
+    repo, revision = _parts(found["model"])
+    with _plainly(found["model"]):
+        try:
+            return Path(hf_hub_download(repo, found["file"], revision=revision))
+        except errors.RemoteEntryNotFoundError as error:
+            raise CheckpointError(f"{repo!r} has no file {found['file']} on the hub.") from error
 
 
 def fetch(name: str) -> Path:
@@ -92,6 +118,8 @@ def preview(name: str) -> Preview | None:
         except (errors.OfflineModeIsEnabled, errors.HfHubHTTPError, httpx.HTTPError):
             return None  # `fetch` looks into the cache, and says what to do where that is empty
         files = {entry.rfilename: entry for entry in info.siblings or () if "/" not in entry.rfilename}
+        if not any(file.endswith(".safetensors") for file in files):
+            choose_weights(name, files, dict)  # says why nothing can be read
         wanted = [file for file in files if any(fnmatch(file, pattern) for pattern in PATTERNS)]
         if all(isinstance(try_to_load_from_cache(repo, file, revision=info.sha), str) for file in wanted):
             return None

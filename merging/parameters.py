@@ -43,7 +43,7 @@ def merge_targets(model: "PreTrainedModel", planned: "Plan") -> dict[str, Tensor
     Raises:
         CheckpointError: The merged tensors are not exactly what the module is made of.
     """
-    stored = _stored(model)
+    stored = stored_tensors(model)
     places = _places(model, stored)
     # Files of a bare model (`wte.weight` of the first GPT-2) lack the prefix that it has under a head.
     prefix = f"{model.base_model_prefix}."
@@ -63,7 +63,7 @@ def merge_targets(model: "PreTrainedModel", planned: "Plan") -> dict[str, Tensor
     return targets
 
 
-def _stored(model: "PreTrainedModel") -> dict[str, Tensor]:
+def stored_tensors(model: "PreTrainedModel") -> dict[str, Tensor]:
     """Every parameter and stored buffer by its name in the module, tied ones once."""
     found: dict[str, Tensor] = dict(model.named_parameters())
     saved = set(model.state_dict())

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from merging import folder as folders
-from merging import hub
+from merging import gguf_folder, hub
 from merging.adapter import CONFIG, Adapter, is_adapter, open_adapter
 from merging.errors import CheckpointError
 from merging.folder import Header
@@ -24,11 +24,13 @@ class Site:
         folder: Where its files lie; of a preview, the small ones.
         preview: What the hub tells of it, None where everything is here.
         known_licence: Its licence, where that is known without looking.
+        source: The GGUF file the folder was made of, None for any other folder.
     """
 
     folder: Path
     preview: Preview | None = None
     known_licence: str | None = None
+    source: Path | None = None
 
     def headers(self) -> dict[str, Header]:
         """Shape and dtype of every tensor of the model.
@@ -56,7 +58,11 @@ class Site:
         """What its card says, as the hub writes it; None where it does not say."""
         if self.known_licence or self.preview:
             return self.known_licence or (self.preview.licence if self.preview else None)
-        return folders.card_licence(self.folder)
+        return folders.card_licence(self.source.parent if self.source else self.folder)
+
+    def caveats(self) -> tuple[str, ...]:
+        """What may surprise in its weights, in words that follow its name."""
+        return gguf_folder.caveats(self.folder) if self.source else ()
 
     def tokenizer_hash(self) -> str | None:
         """sha256 of the tokenizer's vocabulary file; None where there is no tokenizer."""
@@ -133,12 +139,36 @@ def _zoo_site(name: str) -> Site:
 def _site(name: str, look: Look) -> Site:
     path = Path(name).expanduser()
     if path.is_dir():
-        return Site(path)
+        inner = _only_gguf(path)
+        return _gguf_site(inner) if inner else Site(path)
+    if path.is_file() and path.suffix == ".gguf":
+        return _gguf_site(path)
     if path.exists():
         raise CheckpointError(
-            f"{name!r} is a file: name the folder of the model, with config.json and safetensors in it."
+            f"{name!r} is a file: name the folder of the model, with config.json and safetensors in it, or a GGUF file."
         )
+    if hub.names_gguf(name):
+        return _gguf_site(hub.fetch_gguf(name))
     if not hub.is_hub_id(name):
         raise CheckpointError(f"There is no folder {name!r}: check the path (it is relative to the working directory).")
     found = look(name)
     return Site(found.folder, found) if isinstance(found, Preview) else Site(found)
+
+
+def _gguf_site(file: Path) -> Site:
+    return Site(gguf_folder.converted(file), source=file)
+
+
+def _only_gguf(folder: Path) -> Path | None:
+    """The one GGUF file of a folder that holds no safetensors; None where it holds some, or no GGUF file.
+
+    Raises:
+        CheckpointError: It holds several.
+    """
+    names = sorted(path.name for path in folder.iterdir())
+    found = [name for name in names if name.endswith(".gguf")]
+    if not found or any(name.endswith(".safetensors") for name in names):
+        return None
+    if len(found) > 1:
+        raise CheckpointError(f"{str(folder)!r} holds {', '.join(found)}: name one of the files.")
+    return folders.inside(folder, found[0])

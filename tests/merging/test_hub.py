@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from gguf import GGMLQuantizationType as Kind
 from safetensors.torch import load_file, save_file
 
 from merging import Recipe, hub
-from tests.merging import tiny
+from tests.merging import test_gguf, tiny
 from tests.merging.hub_server import COMMIT, Hub, Repository, from_folder, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,10 @@ def repositories(folder: Path) -> dict[str, Repository]:
     found["words"] = from_folder(tiny.write_model(folder / "words", big(4, vocab=20_000), ["a", "u"]))
     found["closed"] = Repository(found["tiny"].files, is_gated=True)
     found["pickled"] = Repository({"config.json": b"{}", "pytorch_model-00001-of-00001.bin": b"pickle"})
+    packed = test_gguf.write(
+        folder / "packed" / "tiny.gguf", "llama", test_gguf.model_of("llama", folder / "l"), Kind.F16
+    )
+    found["packed"] = from_folder(packed.parent)
     return {f"org/{name}": repository for name, repository in found.items()}
 
 
@@ -101,6 +106,14 @@ def test_an_adapter_brings_its_base_at_the_revision_it_was_trained_on(server: Hu
     assert any(path.startswith("/api/models/org/tiny/revision/v1") for path, _ in server.asked)
 
 
+def test_a_gguf_file(server: Hub, tmp_path: Path) -> None:
+    recipes = [Recipe.single("org/packed:tiny.gguf"), Recipe.single("org/packed@v1:tiny.gguf")]
+    home = str(tmp_path / "home")
+    assert run(recipes, tmp_path, server.url, MERGE_FRONTIER_HOME=home) == ["merged", "merged"]
+    first, second = (load_file(tmp_path / f"out-{number}" / "model.safetensors") for number in range(2))
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
 UNMERGEABLE = {
     "layers": (("org/tiny", "org/deeper"), "2 and 3 layers"),
     "architecture": (("org/tiny", "org/other"), "different architecture"),
@@ -132,6 +145,9 @@ REFUSED = {
     "org/closed": "asks for its terms",
     "org/tiny+org/gone": "no such model on the hub",
     "org/tiny+org/tiny": "is no LoRA adapter",
+    "org/packed": "name one of them, as in org/packed:tiny.gguf",
+    "org/packed:more.gguf": "has no file more.gguf",
+    "org/gone:tiny.gguf": "no such model on the hub",
 }
 
 
