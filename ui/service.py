@@ -269,6 +269,7 @@ class DeviceService:
         """An engine whose every forward pass waits for its turn and finds its own recipe loaded."""
         from eval.engine import Engine
 
+        self._settings.refuse_foreign_template(recipe.chat_template)
         live = self._slots[slot]
         if live.tokenizer is None:
             raise CheckpointError(

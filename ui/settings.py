@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from merging import chat_template
 from merging.errors import RecipeError
 
 FAMILY = ("zoo:base", "zoo:general", "zoo:safety", "zoo:mix-15")
@@ -75,3 +76,15 @@ class Settings:
             if not self.hub:
                 offered = ", ".join(self.models)
                 raise RecipeError(f"{part!r} is not served here. Choose one of {offered}, or run the app yourself.")
+
+    def refuse_foreign_template(self, template: str | None) -> None:
+        """Say no to a visitor's own Jinja where `hub` is off: the sandbox guards files and code, but not time.
+
+        Raises:
+            RecipeError: The template is neither one of the models' nor a built-in one.
+        """
+        if not self.hub and template not in (None, "auto", *chat_template.BUILT_IN):
+            names = ", ".join(("auto", *sorted(chat_template.BUILT_IN)))
+            raise RecipeError(
+                f"A chat_template of your own is not run here. Choose one of {names}, or run the app yourself."
+            )

@@ -66,3 +66,25 @@ def test_no_hub_names_the_choices(tmp_path: Path) -> None:
     settings = Settings(store=tmp_path / "s", hub=False)
     with pytest.raises(RecipeError, match="zoo:mix-15"):
         settings.refuse_foreign("org/model")
+
+
+JINJA = "{{ messages[0]['content'] }}"
+
+
+@pytest.mark.parametrize(
+    ("template", "hub", "fine"),
+    [
+        pytest.param(None, False, True, id="the donor's"),
+        pytest.param("auto", False, True, id="the models'"),
+        pytest.param("chatml", False, True, id="built in"),
+        pytest.param(JINJA, True, True, id="own, at home"),
+        pytest.param(JINJA, False, False, id="own, on a Space"),
+    ],
+)
+def test_templates_of_visitors(template: str | None, hub: bool, fine: bool, tmp_path: Path) -> None:
+    settings = Settings(store=tmp_path / "s", hub=hub)
+    if fine:
+        settings.refuse_foreign_template(template)
+        return
+    with pytest.raises(RecipeError, match=r"not run here\. Choose one of auto, alpaca, chatml"):
+        settings.refuse_foreign_template(template)
