@@ -19,7 +19,7 @@ lint: $(VENV)/.dev
 	$(PY) -m pyright
 
 bench: $(VENV)/.app
-	$(PY) -m benchmarks.merge
+	$(PY) -m benchmarks.live
 	$(PY) -m benchmarks.probe
 
 zoo: $(VENV)/.app

@@ -1,4 +1,4 @@
-"""One model's delta (task vector) of one tensor, read where it lies: what can be subtracted on the fly is not stored."""
+"""The delta (task vector) of one tensor of one model, read where it lies: no copy of what can be subtracted on the fly."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,10 +71,13 @@ class Delta:
 
     def tensor(self) -> "Tensor":
         """The whole delta, a new flat float32 tensor."""
+        return self.read(0, self.size, self.empty(self.size))
+
+    def empty(self, length: int) -> "Tensor":
+        """Room for so many elements, flat, float32, on the tensors' device."""
         import torch
 
-        tensor, _ = self.source()
-        return self.read(0, self.size, torch.empty(self.size, dtype=torch.float32, device=tensor.device))
+        return torch.empty(length, dtype=torch.float32, device=self.base().device)
 
     @cached_property
     def peak(self) -> float:
@@ -181,10 +184,7 @@ class Delta:
         return torch.cat(sizes), torch.cat(places)
 
     def _piece(self, start: int, end: int) -> "Tensor":
-        import torch
-
-        out = torch.empty(end - start, dtype=torch.float32, device=self.base().device)
-        return self.read(start, end, out)
+        return self.read(start, end, self.empty(end - start))
 
     def _fused(self) -> "tuple[Any, tuple[int, ...], tuple[Tensor, Tensor]] | None":
         """The compiled loops, this delta as their first arguments, and the tensors these point into, to be held.

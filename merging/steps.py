@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from merging import fused
@@ -28,21 +28,26 @@ class Kept:
         delta: The delta; None where nothing of it stays.
         rule: Which elements stay; None for all.
         scale: Factor of those that stay.
+        thinned: The result in float32, flat; only where the compiled loops cannot apply the rule as they read.
     """
 
     delta: Delta | None
     rule: Rule | None = None
     scale: float = 1.0
+    thinned: "Tensor | None" = None
 
     @property
     def nbytes(self) -> int:
         """Bytes kept beside the delta."""
-        return int(getattr(getattr(self.rule, "stays", None), "nbytes", 0))
+        held = (getattr(self.rule, "stays", None), self.thinned)
+        return sum(tensor.nbytes for tensor in held if tensor is not None)
 
     def read(self, start: int, end: int, out: "Tensor") -> "Tensor":
         """Write elements [start, end) into `out`, float32."""
         if self.delta is None:
             return out.zero_()
+        if self.thinned is not None:
+            return out.copy_(self.thinned[start:end])
         self.delta.read(start, end, out)
         if self.rule is not None:
             self.rule.drop_(out, start)
@@ -61,10 +66,14 @@ def prepare_ordered(group: "Group") -> Delta:
 
 def keep(memo: Delta, rule: Rule | None, *, rescale: bool) -> Kept:
     """What the rule leaves, scaled back to the L1 norm of the whole where asked; not where either norm is tiny."""
-    if not rescale or rule is None:
-        return Kept(memo, rule)
-    now = memo.kept_l1(rule)
-    return Kept(memo, rule, memo.l1 / now if memo.l1 >= TINY and now >= TINY else 1.0)
+    scale = 1.0
+    if rescale and rule is not None:
+        now = memo.kept_l1(rule)
+        scale = memo.l1 / now if memo.l1 >= TINY and now >= TINY else 1.0
+    kept = Kept(memo, rule, scale)
+    if rule is None or fused.ready() is not None:
+        return kept
+    return replace(kept, thinned=kept.read(0, memo.size, memo.empty(memo.size)))
 
 
 def keep_count(density: float, size: int) -> int:
