@@ -10,13 +10,14 @@ from eval.metrics import INVALID_LIMIT
 from eval.types import Estimate, Measurement
 from merging.registry import Method
 from ui.measures import AXES, BY_KEY, SHOWN, Shown, figure, interval
-from ui.names import brief, ordered
+from ui.names import LAST, ORDER, brief, ordered
 from ui.preview import Guess
 from ui.status import Point
 
 SYMBOLS = ("diamond", "circle", "square", "triangle-up", "pentagon", "triangle-down", "hexagon", "cross")
+COLOURS = 8
 # A method keeps its colour and shape wherever it is drawn; methods that are not listed take the free ones in turn.
-PLACES = {"slerp": 0, "linear": 1, "ties": 2, "dare_ties": 3, "nuslerp": 4}
+PLACES = {name: at for at, name in enumerate((*ORDER, *LAST))}
 EMPTY = "No merge is measured yet. Choose two models and press Probe: the result lands here."
 
 
@@ -77,8 +78,8 @@ def chart(
             {
                 "name": method.name,
                 "title": brief(method),
-                "symbol": SYMBOLS[places[method.name]],
-                "colour": places[method.name],
+                "symbol": places[method.name][0],
+                "colour": places[method.name][1],
             }
             for method in ordered(methods)
         ],
@@ -106,13 +107,11 @@ def star(guess: Guess | None, measured: Point | None, axes: Axes, *, label: str)
     }  # fmt: skip
 
 
-def placing(methods: Iterable[Method]) -> dict[str, int]:
-    """Index of colour and shape of every method, stable whatever else is registered."""
-    places = dict(PLACES)
-    for method in methods:
-        if method.name not in places:
-            places[method.name] = len(places) % len(SYMBOLS)
-    return places
+def placing(methods: Iterable[Method]) -> dict[str, tuple[str, int]]:
+    """Shape and colour of every method, no pair of them twice, stable whatever else is registered."""
+    names = list(PLACES) + sorted({method.name for method in methods} - PLACES.keys())
+    # the colours are shifted by one with every round of shapes, so that both together tell 64 methods apart
+    return {name: (SYMBOLS[at % len(SYMBOLS)], (at + at // len(SYMBOLS)) % COLOURS) for at, name in enumerate(names)}
 
 
 def _both(point: Point, axes: Axes) -> bool:
