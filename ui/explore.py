@@ -15,7 +15,7 @@ from ui.paths import curve, stops, task_slerp
 from ui.plots import Axes
 from ui.runs import Followed, Runs, Step
 from ui.screen import Path, Screen, Show, Updates
-from ui.session import Session
+from ui.session import Session, loaded
 from ui.status import Service
 
 EXPECTED = (MergeError, EvalError, Cancelled)
@@ -45,10 +45,13 @@ class Explore:
             recipe = session.recipe()
         except RecipeError:
             return {s.awake: gr.Timer(active=False)}
-        return {s.awake: gr.Timer(active=False)} | self._show.merged(session, recipe)
+        found = self._show.merged(session, recipe) | self._show.bent(session) | self._show.checked(recipe)
+        return {s.awake: gr.Timer(active=False)} | found
 
     def choose_method(self, session: Session, axes: Axes, path: Path, name: str) -> Iterator[Updates]:
-        """A method button."""
+        """A method button, or a choice from the list of the other methods."""
+        if not name or name == session.method:
+            return
         yield from self._show.arrive(session.with_method(name, self._service.checkpoints()), axes, path)
 
     def choose_models(self, session: Session, axes: Axes, path: Path, *names: str | None) -> Iterator[Updates]:
@@ -62,15 +65,6 @@ class Explore:
         words = labels(self._screen.controls, session, method)
         yield from self._show.recipe(session, axes, path, words | {self._screen.session: session})
 
-    def use_yaml(self, session: Session, axes: Axes, path: Path, text: str) -> Iterator[Updates]:
-        """The drawer's YAML becomes the recipe, or one sentence says why not. It is text, never the name of a file."""
-        try:
-            wanted = Session.from_recipe(Recipe.from_yaml(f"{text.strip()}\n\n"))
-        except RecipeError as problem:
-            yield self._show.refused(session, problem)
-            return
-        yield from self._show.arrive(wanted, axes, path)
-
     def choose(self, session: Session, axes: Axes, path: Path, event: gr.EventData) -> Iterator[Updates]:
         """A one-click alternative beside the recipe chip."""
         make = {"curve": curve, "task": task_slerp}.get(str(getattr(event, "choice", "")))
@@ -82,7 +76,7 @@ class Explore:
         wanted = str(getattr(event, "id", ""))
         point = next((point for point in self._service.points() if point.id == wanted), None)
         if point is not None:
-            yield from self._show.arrive(Session.from_recipe(point.recipe), axes, path)
+            yield from self._show.arrive(loaded(session, point.recipe), axes, path)
 
     def turn(self, session: Session, axes: Axes, path: Path, event: gr.EventData) -> Updates:
         """Other axes."""
@@ -115,6 +109,9 @@ class Explore:
             recipes = [(words, stop.recipe()) for words, stop in stops(session)]
         except RecipeError as problem:
             yield self._show.refused(session, problem)
+            return
+        if not recipes:
+            yield self._show.idle(RecipeError(f"{session.method} has no slider to trace: press Probe instead."))
             return
         flag = self._runs.start(str(request.session_hash))
         ids: list[str] = []

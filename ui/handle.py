@@ -34,7 +34,8 @@ def dressed(session: Session) -> Any:
     knob = method.knobs[dial.knob]
     value = float(session.value(dial.knob, 0 if dial.model == SHARED else dial.model))
     ends = f": {short(session.models[0])} → {short(session.models[1])}" if method.inputs == "two" else ""
-    label = dial_label(dial, session.models) + ends + (" (replaces the layer curve)" if session.written else "")
+    replaces = " (replaces the layer curve)" if session.written or session.curves else ""
+    label = dial_label(dial, session.models) + ends + replaces
     return gr.update(
         label=label, minimum=min(knob.lo, value), maximum=max(knob.hi, value), step=knob.step, value=value, visible=True
     )

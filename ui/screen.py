@@ -10,9 +10,12 @@ from eval.errors import Cancelled
 from merging import Recipe, registry
 from merging.errors import MergeError, RecipeError
 from ui.components.card import card
+from ui.components.checklist import checklist
 from ui.components.controls import Controls, says
+from ui.components.drawer import Drawer
 from ui.components.dress import dress
 from ui.components.figures import answer, figures
+from ui.components.layers import picker, shown
 from ui.components.loaded import loaded, progress, trouble
 from ui.components.strip import strip, waiting
 from ui.plots import Axes, chart, star
@@ -45,10 +48,7 @@ class Screen:
     stop: gr.Button
     progress: gr.HTML
     loaded: Any
-    yaml: gr.Textbox
-    use: gr.Button
-    fits: gr.HTML
-    card: gr.HTML
+    drawer: Drawer
     answer: gr.HTML
     figures: gr.HTML
     chart: Any
@@ -57,8 +57,8 @@ class Screen:
     @property
     def everything(self) -> list[Any]:
         """All of it, flat: the outputs of most events."""
-        own = [getattr(self, field.name) for field in fields(self) if field.name not in ("controls", "use")]
-        return [*own, *self.controls.all]
+        own = [getattr(self, field.name) for field in fields(self) if field.name not in ("controls", "drawer")]
+        return [*own, *self.controls.all, *self.drawer.all]
 
 
 class Show:
@@ -72,7 +72,8 @@ class Show:
         """Every widget shows the session, then its recipe is merged."""
         s, method = self._screen, registry.get(session.method)
         dressed = dress(s.controls, session, method, self._service.checkpoints())
-        yield from self.recipe(session, axes, path, dressed | {s.session: session, s.card: card(method)}, whole=True)
+        first = dressed | {s.session: session} | self._drawn(session, method)
+        yield from self.recipe(session, axes, path, first, whole=True)
 
     def recipe(
         self, session: Session, axes: Axes, path: Path, first: Updates, *, whole: bool = False
@@ -85,10 +86,10 @@ class Show:
         try:
             recipe = session.recipe()
         except RecipeError as problem:
-            yield first | self.refused(session, problem)
+            yield first | self.refused(session, problem) | self.bent(session)
             return
         points = self._service.points()
-        known = first | self._known(recipe, points, axes) | {s.yaml: recipe.to_yaml()}
+        known = first | self._known(recipe, points, axes) | text_of(s.drawer, session, recipe)
         if whole:
             known[s.chart] = self.chart(recipe, axes, path, points)
         status = self._service.status()
@@ -96,10 +97,11 @@ class Show:
             failed = status.phase == "failed"
             doing = "not merged" if failed else "merges as soon as the models are ready"
             said = loaded(recipe.label(), recipe.digest(), doing, problem=status.text if failed else "")
-            yield known | {s.loaded: said, s.awake: gr.Timer(active=not failed)}
+            yield known | {s.loaded: said, s.awake: gr.Timer(active=not failed)} | self.bent(session)
             return
         yield known | ({s.loaded: loaded(recipe.label(), recipe.digest(), "merging …")} if whole else {})
-        yield self.merged(session, recipe) | ({s.fits: self._fits(recipe)} if whole else {})
+        yield self.merged(session, recipe)
+        yield self.bent(session) | (self.checked(recipe) if whole else {})
 
     def merged(self, session: Session, recipe: Recipe) -> Updates:
         """Merge in place and say what that did."""
@@ -108,7 +110,8 @@ class Show:
             applied = self._service.apply(recipe)
         except MergeError as problem:
             return {s.loaded: loaded(recipe.label(), recipe.digest(), "not merged", problem=str(problem))}
-        fallback = session.method == "slerp" and session.written is None and bool(applied.notes)
+        plain = session.written is None and not session.curves
+        fallback = session.method == "slerp" and plain and bool(applied.notes)
         choices = [("curve", "Curve by layer"), ("task", "Task SLERP")] if fallback else []
         doing = f"merged in {1000 * applied.seconds:.0f} ms"
         said = loaded(recipe.label(), recipe.digest(), doing, notes=applied.notes, alternatives=choices)
@@ -151,16 +154,45 @@ class Show:
             s.chart: gr.update(star=_star(reading, axes)),
         }
 
-    def _fits(self, recipe: Recipe) -> str:
-        """Whether these checkpoints can be merged, for the drawer."""
+    def bent(self, session: Session) -> Updates:
+        """The layer curve, with what each layer gets where the models are there to tell their layers."""
+        names: tuple[str, ...] = ()
+        if self._service.status().phase == "ready":
+            try:
+                names = self._service.tensors(session.recipe())
+            except MergeError:
+                names = ()
+        return {self._screen.drawer.bands: shown(session, names)}
+
+    def _drawn(self, session: Session, method: registry.Method) -> Updates:
+        """What of the drawer depends on the method and the models alone."""
+        d = self._screen.drawer
+        return {d.card: card(method), d.aim: picker(session)}
+
+    def checked(self, recipe: Recipe) -> Updates:
+        """Why these checkpoints can or cannot be merged, and what the merge keeps in memory."""
+        d = self._screen.drawer
         try:
-            return says(f"Compatibility: {self._service.report(recipe)}")
+            found = checklist(self._service.report(recipe))
         except MergeError as problem:
-            return says(f"Compatibility: {problem}")
+            found = trouble(str(problem))
+        try:
+            memory = self._service.memory(recipe)
+        except MergeError as problem:
+            memory = str(problem)
+        return {d.check: found, d.memory: says(memory) if memory else ""}
 
 
-def _star(reading: Reading, axes: Axes) -> dict[str, Any] | None:
-    return star(reading.guess, reading.point, axes, label=reading.recipe.label())
+def text_of(drawer: Drawer, session: Session, recipe: Recipe) -> Updates:
+    """The YAML box: what the visitor typed and has not used yet stays, else the recipe of the moment."""
+    if session.draft is not None:
+        return {}
+    return {drawer.yaml: recipe.to_yaml(), drawer.note: "", drawer.back: gr.update(visible=False)}
+
+
+def _star(reading: Reading, axes: Axes) -> dict[str, Any]:
+    # None would leave the last star where it is
+    return star(reading.guess, reading.point, axes, label=reading.recipe.label()) or {}
 
 
 def _strip(reading: Reading, points: Sequence[Point]) -> str:

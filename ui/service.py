@@ -11,23 +11,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eval import probes
 from eval.errors import EvalError
-from eval.frontier import front
 from eval.judges.rules import RuleJudge
 from eval.store import Store
 from eval.types import Measurement
 from merging import Recipe, registry, zoo
 from merging.errors import CheckpointError, MergeError
 from merging.registry import Method
+from ui.board import Board
+from ui.findings import findings
 from ui.replies import side_by_side
 from ui.settings import Settings
-from ui.status import LANDMARKS, Message, Phase, Point, Reply, Status
+from ui.status import Finding, Message, Phase, Point, Reply, Status
+from ui.surveys import Surveys
 from ui.turns import Turns, Urgency
 
 if TYPE_CHECKING:
     from eval.engine import Engine
     from merging import Applied, LiveModel
+    from merging.checkpoint import Outline
+    from merging.geometry import Geometry
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "results" / "embedded.jsonl"
 SLOTS = ("explore", "compare")
@@ -51,10 +54,10 @@ class DeviceService:
         if shipped.is_file():
             self._store.import_jsonl(shipped, origin="shipped")
         self._judge = RuleJudge()
+        self._board = Board(self._store, settings.models, self._judge.id)
         self._turns, self._jobs = Turns(), Turns()
-        self._used: set[str] = set()
+        self._surveys = Surveys(self._turns)
         self._threads = settings.threads or 0
-        self._seen: dict[str, tuple[object, list[Point]]] = {}
         self._slots: dict[str, LiveModel] = {}
         self._status = Status("preparing", text="Preparing models")
         self._loaded = threading.Event()
@@ -124,19 +127,52 @@ class DeviceService:
         """Every merge method with its knobs."""
         return registry.methods()
 
-    def report(self, recipe: Recipe) -> str:
-        """Whether the recipe's checkpoints can be merged, in words.
+    def report(self, recipe: Recipe) -> tuple[Finding, ...]:
+        """What speaks for and against merging the recipe's checkpoints, from config and headers alone.
 
         Raises:
-            MergeError: They cannot; its text says why.
+            MergeError: One of them cannot be read, or the models are not ready.
         """
-        from merging.compatibility import check_compatible
+        from merging.compatibility import compatibility
 
-        live = self._live("explore", recipe)
+        outlines = self._outlines(recipe)
+        found = compatibility(outlines, slices=not recipe.is_whole, aligned=recipe.tokenizer is not None)
+        return findings(outlines, found.problems, found.warnings)
+
+    def tensors(self, recipe: Recipe) -> tuple[str, ...]:
+        """Names of the tensors of the merged model's donor.
+
+        Raises:
+            MergeError: It cannot be read, or the models are not ready.
+        """
+        live = self._live("explore", *recipe.models_used())
         with live.pool.lock:
-            checkpoints = [live.pool.outline(name) for name in recipe.models_used()]
-            found = check_compatible(checkpoints, slices=not recipe.is_whole, aligned=recipe.tokenizer is not None)
-        return " ".join(["These checkpoints can be merged.", *found.warnings])
+            return live.pool.outline(recipe.donor).names
+
+    def _outlines(self, recipe: Recipe) -> "list[Outline]":
+        live = self._live("explore", *recipe.models_used())
+        with live.pool.lock:
+            return [live.pool.outline(name) for name in recipe.models_used()]
+
+    def memory(self, recipe: Recipe) -> str:
+        """What the recipe keeps in memory and what a slider move will cost, in words; empty where nobody knows."""
+        return ""
+
+    def geometry(
+        self,
+        base: str,
+        models: Sequence[str],
+        *,
+        progress: Callable[[float, str], None] | None = None,
+        cancelled: Cancel = None,
+    ) -> "Geometry":
+        """How far models moved from their base and whether they agree, by layer; kept for the files as they are.
+
+        Raises:
+            MergeError: A checkpoint cannot be read, they differ in shape, or the models are not ready.
+            Cancelled: `cancelled()` became true.
+        """
+        return self._surveys(self._live("explore", base, *models).pool, base, models, progress, cancelled)
 
     def apply(self, recipe: Recipe) -> "Applied":
         """Merge in the explore slot.
@@ -144,10 +180,10 @@ class DeviceService:
         Raises:
             MergeError: The recipe cannot be merged, or the models are not ready.
         """
-        live = self._live("explore", recipe)
+        live = self._live("explore", *recipe.models_used())
         with self._turns.turn(Urgency.DRAG):
             applied = live.apply(recipe)
-        self._used.update(recipe.models_used())
+        self._board.offer(*recipe.models_used())
         return applied
 
     def probe(
@@ -162,7 +198,7 @@ class DeviceService:
         """
         from eval import runner
 
-        live = self._live("compare", recipe)
+        live = self._live("compare", *recipe.models_used())
         if progress and self._jobs.waiting:
             progress(0, 1, f"Waiting, place {self._jobs.waiting + 1} in line")
         with self._jobs.turn(Urgency.PROBE):
@@ -170,7 +206,7 @@ class DeviceService:
                 live.apply(recipe)
                 hashes = live.source_hashes(recipe)
             engine = self._engine("compare", recipe, Urgency.PROBE)
-            self._used.update(recipe.models_used())
+            self._board.offer(*recipe.models_used())
             return runner.probe(
                 recipe,
                 engine,
@@ -193,36 +229,7 @@ class DeviceService:
         Raises:
             EvalError: There is no such probe.
         """
-        revision = (self._store.revision(), frozenset(self._used))
-        if self._seen.get(probe, (None, []))[0] != revision:
-            self._seen[probe] = (revision, self._points(probe))
-        return list(self._seen[probe][1])
-
-    def _points(self, probe: str) -> list[Point]:
-        measurements = self._comparable(probe)
-        on_front = set(front(measurements).keys)
-        fixed = {Recipe.single(name).digest(): words for name, words in self._landmarks().items()}
-        found = {}
-        for one in measurements:
-            recipe = Recipe.from_yaml(one.recipe)
-            digest = recipe.digest()
-            found[digest] = Point(digest, recipe, one, one.origin, fixed.get(digest), one.key in on_front)
-        return list(found.values())
-
-    def _comparable(self, probe: str) -> list[Measurement]:
-        """The largest group of stored measurements that may share a chart."""
-        groups: dict[tuple[str, ...], list[Measurement]] = {}
-        for one in self._store.all(probe_hash=probes.load(probe).hash, judge=self._judge.id):
-            if set(one.identity.checkpoints) <= self._offered():
-                groups.setdefault(one.identity.group(), []).append(one)
-        return max(groups.values(), key=len, default=[])
-
-    def _offered(self) -> set[str]:
-        """Names whose measurements belong on this app's chart: those it serves, and those that were merged here."""
-        return {*self._settings.models, *self._used}
-
-    def _landmarks(self) -> dict[str, str]:
-        return {name: LANDMARKS.get(name, name) for name in self._settings.models}
+        return self._board.points(probe)
 
     # Chat
 
@@ -246,7 +253,7 @@ class DeviceService:
         """
         panes = []
         for slot, recipe, messages in (("explore", left, left_messages), ("compare", right, right_messages)):
-            live = self._live(slot, recipe)
+            live = self._live(slot, *recipe.models_used())
             with self._turns.turn(Urgency.CHAT):
                 live.apply(recipe)
             panes.append((self._engine(slot, recipe, Urgency.CHAT), messages))
@@ -255,9 +262,9 @@ class DeviceService:
 
     # The device
 
-    def _live(self, slot: Slot, recipe: Recipe) -> "LiveModel":
-        """The slot's model, once it is certain that this recipe may run."""
-        for name in recipe.models_used():
+    def _live(self, slot: Slot, *names: str) -> "LiveModel":
+        """The slot's model, once it is certain that these checkpoints may be read."""
+        for name in names:
             self._settings.refuse_foreign(name)
         if self._status.phase == "failed":
             raise CheckpointError(f"The models could not be loaded: {self._status.text}")

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from merging import Recipe, registry
+from merging.errors import RecipeError
 from merging.registry import Knob, Method
+from ui.layers import Curve, Key, moved_along, setting_of
+from ui.names import most_models, optional_base
 
 Value = float | bool
 SPARE = ("zoo:general", "zoo:safety", "zoo:mix-15", "zoo:base")
@@ -20,8 +24,11 @@ class Session:
         base: The common ancestor; None where the method takes none or an optional one is left out.
         knobs: Values of the merge's own knobs; one that is missing has its slider's start.
         per_model: Values of per-model knobs, one mapping for each of `models`.
+        curves: Values by layer of a knob, in place of its one value, by knob and model.
+        aim: Which knob's curve is shown; None for the one that has a curve, or the first.
         seed: Seed of the noise of a random method.
-        written: YAML of a recipe that sliders cannot express (a gradient, slices); while it is set it is the recipe.
+        written: YAML of a recipe that the controls cannot express (slices, other filters); while set it is the recipe.
+        draft: YAML that was typed and is not in use; it is kept until it is used or given up.
     """
 
     method: str = "slerp"
@@ -29,8 +36,11 @@ class Session:
     base: str | None = None
     knobs: Mapping[str, Value] = field(default_factory=dict)
     per_model: tuple[Mapping[str, Value], ...] = ()
+    curves: Mapping[Key, Curve] = field(default_factory=dict)
+    aim: Key | None = None
     seed: int = 0
     written: str | None = None
+    draft: str | None = None
 
     def value(self, name: str, model: int | None = None) -> Value:
         """What a knob stands at, for the merge or for the model at a position."""
@@ -48,7 +58,7 @@ class Session:
             return Recipe.from_yaml(self.written)
         method = registry.get(self.method)
         mine = {
-            name: self.value(name)
+            name: self._said(name)
             for name, knob in method.knobs.items()
             if not knob.per_model and self._says(name, knob)
         }
@@ -61,48 +71,67 @@ class Session:
             seed=self.seed if method.random else 0,
         )
 
-    def _of_model(self, method: Method, at: int) -> dict[str, Value]:
+    def _of_model(self, method: Method, at: int) -> dict[str, Any]:
         return {
-            name: self.value(name, at)
+            name: self._said(name, at)
             for name, knob in method.knobs.items()
             if knob.per_model and self._says(name, knob, at)
         }
 
+    def _said(self, name: str, model: int | None = None) -> Any:
+        curve = self.curves.get((name, model))
+        return self.value(name, model) if curve is None else curve.said()
+
     def _says(self, name: str, knob: Knob, model: int | None = None) -> bool:
         """A knob at mergekit's default is left out, so that the YAML shows what was chosen."""
-        return knob.absent is None or self.value(name, model) != knob.absent
+        return knob.absent is None or (name, model) in self.curves or self.value(name, model) != knob.absent
 
     def with_method(self, name: str, checkpoints: Sequence[str] = SPARE) -> "Session":
         """The same models under another method; values of knobs both know are kept, missing models are filled in."""
         method = registry.get(name)
-        base = (self.base or _ancestor(checkpoints)) if method.inputs in ("base+models", "two+base?") else None
-        models = tuple(model for model in self.models if model != base)
+        base = self.base if method.takes_ancestor else None
+        if base is None and (method.inputs == "two+base?" or (method.takes_ancestor and not optional_base(method))):
+            base = _ancestor(checkpoints)
+        places = [at for at, model in enumerate(self.models) if model != base]
+        models = [self.models[at] for at in places]
         spare = [model for model in checkpoints if model not in models and model != base]
-        models += tuple(spare[: max(0, 2 - len(models))])
-        if method.inputs.startswith("two"):
-            models = models[:2]
-        kept = {
-            name: value
-            for name, value in self.knobs.items()
-            if name in method.knobs and not method.knobs[name].per_model
-        }
-        own = tuple(
-            {key: value for key, value in values.items() if key in method.knobs and method.knobs[key].per_model}
-            for values in self.per_model[: len(models)]
+        models += spare[: max(0, min(2, most_models(method)) - len(models))]
+        models, places = models[: most_models(method)], places[: most_models(method)]
+
+        def known(knob: str, *, per_model: bool) -> bool:
+            return knob in method.knobs and method.knobs[knob].per_model == per_model
+
+        own = [self.per_model[at] if at < len(self.per_model) else {} for at in places]
+        kept = {(knob, at): curve for (knob, at), curve in self.curves.items() if known(knob, per_model=at is not None)}
+        return replace(
+            self,
+            method=name,
+            models=tuple(models),
+            base=base,
+            knobs={knob: value for knob, value in self.knobs.items() if known(knob, per_model=False)},
+            per_model=tuple({k: v for k, v in values.items() if known(k, per_model=True)} for values in own),
+            curves=moved_along(kept, {old: new for new, old in enumerate(places)}),
+            written=None,
         )
-        return replace(self, method=name, models=models, base=base, knobs=kept, per_model=own, written=None)
 
     def with_value(self, name: str, value: Value, model: int | None = None) -> "Session":
-        """The same choices with one knob moved."""
+        """The same choices with one knob moved; the knob has this one value in every layer then."""
+        curves = {key: curve for key, curve in self.curves.items() if key != (name, model)}
         if model is None:
-            return replace(self, knobs={**self.knobs, name: value}, written=None)
+            return replace(self, knobs={**self.knobs, name: value}, curves=curves, written=None)
         own = [dict(values) for values in self.per_model] + [{} for _ in range(len(self.models) - len(self.per_model))]
         own[model][name] = value
-        return replace(self, per_model=tuple(own), written=None)
+        return replace(self, per_model=tuple(own), curves=curves, written=None)
+
+    def with_curve(self, key: Key, curve: Curve) -> "Session":
+        """The same choices with one knob by layer; a flat curve is the one value again."""
+        if curve.is_flat:
+            return self.with_value(key[0], curve.rows[0][0], key[1])
+        return replace(self, curves={**self.curves, key: curve}, written=None)
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> "Session":
-        """The controls that show a recipe; what sliders cannot say is carried along as `written`."""
+        """The controls that show a recipe; what they cannot say is carried along as `written`."""
         method = registry.get(recipe.method)
         base, sources = recipe.roles(recipe.slices[0])
         models = tuple(source.model for source in sources)
@@ -110,25 +139,38 @@ class Session:
             models = (base.model if base else recipe.base_model or "", *models)
         knobs: dict[str, Value] = {}
         per_model: list[dict[str, Value]] = [{} for _ in models]
+        curves: dict[Key, Curve] = {}
         for name, knob in method.knobs.items():
-            owners = list(enumerate(sources)) if knob.per_model else [(None, None)]
-            for at, source in owners:
+            for at, source in enumerate(sources) if knob.per_model else ((None, None),):
                 setting = recipe.setting(name, recipe.slices[0], source)
+                values = knobs if at is None else per_model[at]
                 if len(setting) == 1 and setting[0].filter is None and len(setting[0].value) == 1:
-                    (knobs if at is None else per_model[at])[name] = setting[0].value[0]
+                    values[name] = setting[0].value[0]
+                elif found := setting_of(recipe, (name, at)):
+                    curves[name, at] = Curve.sampled(found)
+                    values[name] = curves[name, at].mean
         shown = cls(
             method=recipe.method,
             models=models,
-            base=None if method.inputs in ("two", "models") else recipe.base_model,
+            base=recipe.base_model if method.takes_ancestor else None,
             knobs=knobs,
             per_model=tuple(per_model),
+            curves=curves,
             seed=recipe.seed,
         )
         return shown if shown._means(recipe) else replace(shown, written=recipe.to_yaml())
 
     def _means(self, recipe: Recipe) -> bool:
         """Whether the controls alone give the same recipe."""
-        return self.recipe().digest() == recipe.digest()
+        try:
+            return self.recipe().digest() == recipe.digest()
+        except RecipeError:
+            return False
+
+
+def loaded(session: Session, recipe: Recipe) -> Session:
+    """The session after a recipe was loaded into it; text that was typed and not used stays."""
+    return replace(Session.from_recipe(recipe), draft=session.draft)
 
 
 def _ancestor(checkpoints: Sequence[str]) -> str | None:

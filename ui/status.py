@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from eval.types import Measurement, Verdict
 from merging import Recipe
 from merging.registry import Method
+
+if TYPE_CHECKING:
+    from merging.geometry import Geometry
 
 Phase = Literal["preparing", "loading", "ready", "failed"]
 Message = dict[str, str]
@@ -58,6 +61,21 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing about the checkpoints of a recipe that decides whether they can be merged.
+
+    Attributes:
+        topic: "architecture", "layers", "shapes", "vocabulary", "tokenizer" or "licence".
+        verdict: "problem" stops the merge, "warning" may surprise.
+        text: One sentence; for a problem with the way out.
+    """
+
+    topic: str
+    verdict: Literal["fine", "warning", "problem"]
+    text: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """One pane's answer so far.
 
@@ -97,8 +115,27 @@ class Service(Protocol):
         """Every merge method with its knobs."""
         ...
 
-    def report(self, recipe: Recipe) -> str:
-        """Whether the recipe's checkpoints can be merged, in words; raises MergeError with the reason when not."""
+    def report(self, recipe: Recipe) -> tuple[Finding, ...]:
+        """What speaks for and against merging the recipe's checkpoints. Raises MergeError where one cannot be read."""
+        ...
+
+    def memory(self, recipe: Recipe) -> str:
+        """What the recipe keeps in memory and what a slider move will cost, in words; empty where nobody knows."""
+        ...
+
+    def geometry(
+        self,
+        base: str,
+        models: Sequence[str],
+        *,
+        progress: Callable[[float, str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> "Geometry":
+        """How far models moved from their base and whether they agree, by layer. Raises MergeError, Cancelled."""
+        ...
+
+    def tensors(self, recipe: Recipe) -> tuple[str, ...]:
+        """Names of the merged model's tensors. Raises MergeError."""
         ...
 
     def apply(self, recipe: Recipe) -> Any:

@@ -33,6 +33,13 @@ def drag_to(page: Page, share: float) -> None:
     page.mouse.up()
 
 
+def drawer(page: Page, tab: str) -> None:
+    """Open the Advanced drawer at one of its tabs."""
+    if not page.locator("#mf-drawer").is_visible():
+        page.locator("#mf-advanced > button").click()
+    page.locator("#mf-drawer button[role=tab]", has_text=tab).click()
+
+
 def test_dragging_t_merges_and_moves_the_star(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve())
     expect(page.locator(CHIP)).to_contain_text("slerp t=0.50")
@@ -163,15 +170,84 @@ def test_alternatives_are_one_click_away(watched: Watched, serve: Serve) -> None
 
 def test_yaml_works_both_ways_and_names_its_errors(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve())
-    page.locator("#mf-advanced > button").click()
+    drawer(page, "YAML")
     text = page.locator("#mf-yaml textarea")
     expect(text).to_have_value(re.compile("t: 0.5"))
     text.fill(text.input_value().replace("0.5", "0.25"))
     page.click("#mf-use")
     expect(page.locator("#mf-dial-0 input[type=number]")).to_have_value("0.25")
-    text.fill("merge_method: slurp\nmodels: []")
+    typed = text.input_value().replace("  t: 0.25", "  temperature: 0.25")
+    text.fill(typed)
     page.click("#mf-use")
-    expect(page.locator("#mf-loaded .mf-problem")).to_contain_text("slurp")
+    expect(page.locator("#mf-yaml-note .mf-problem")).to_contain_text("temperature")
+    expect(page.locator("#mf-yaml-note .mf-line")).to_have_text("line 7 temperature: 0.25")
+    assert text.evaluate("box => getComputedStyle(box).backgroundSize") == "100% 17px", "line 7 is marked in the editor"
+    drag_to(page, 0.8)
+    expect(page.locator(CHIP)).not_to_contain_text("t=0.25")
+    expect(text).to_have_value(typed)
+    page.click("#mf-back")
+    expect(text).not_to_have_value(typed)
+
+
+def test_an_anchor_of_the_layer_curve_merges_like_a_dial(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    drawer(page, "Layers")
+    anchors = page.locator(".mf-band-plot input[type=range]")
+    expect(anchors).to_have_count(15)
+    expect(page.locator(".mf-band-plot circle")).to_have_count(3 * 18)
+    last = anchors.nth(4)
+    box = last.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 4, steps=6)
+    page.mouse.up()
+    expect(page.locator(CHIP)).to_contain_text("t=curve")
+    assert float(last.input_value()) > 0.9
+    anchors.nth(5).focus()
+    page.keyboard.press("ArrowUp")
+    expect(anchors.nth(5)).to_have_value("0.51")
+    page.click("#mf-classic")
+    expect(anchors.nth(5)).to_have_value("1")
+    expect(page.locator(".mf-numbers tbody tr").last).to_have_text("17100.5", use_inner_text=False)
+    page.click("#mf-flat")
+    expect(page.locator(CHIP)).to_contain_text("t=0.50")
+
+
+def test_geometry_is_a_heatmap_with_its_numbers(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    drawer(page, "Geometry")
+    page.click("#mf-geometry-run")
+    expect(page.locator(".mf-geometry")).to_contain_text("nearly orthogonal")
+    assert page.locator(".mf-heat-row i").count() == 4 * 21
+    page.locator(".mf-geometry summary").click()
+    expect(page.locator(".mf-geometry tbody tr")).to_have_count(21)
+    expect(page.locator("#mf-geometry-run")).to_be_enabled()
+
+
+def test_a_method_from_the_list(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.locator("#mf-more input").click()
+    page.keyboard.type("passth")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(CHIP)).to_contain_text("passthrough")
+    expect(page.locator(".mf-picker:visible [data-testid=block-info]")).to_have_text(["model"])
+    page.locator("#mf-method label", has_text=re.compile("^ ?TIES$")).click()
+    expect(page.locator(CHIP)).to_contain_text("ties")
+    expect(page.locator("#mf-more input")).to_have_value("")
+
+
+def test_three_models_fit_without_scrolling(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve())
+    page.locator("#mf-method label", has_text="DARE-TIES").click()
+    expect(page.locator("#mf-model-2")).to_be_visible()
+    page.locator("#mf-model-2 input").click()
+    page.get_by_role("option", name="zoo:mix-15").click()
+    expect(page.locator(CHIP)).to_contain_text("weight=0.50/0.50/0.50")
+    expect(page.locator("#mf-model-3")).to_be_visible()
+    expect(page.locator("#mf-controls .mf-dial:visible")).to_have_count(5)
+    assert page.evaluate("document.documentElement.scrollHeight") <= 768
 
 
 def test_other_axes(watched: Watched, serve: Serve) -> None:
@@ -231,16 +307,23 @@ def test_axe_finds_no_a_or_aa_violation(watched: Watched, serve: Serve, theme: s
     page.locator(".mf-list summary").click()
     page.locator(".mf-list button").nth(6).click()
     expect(page.locator("#mf-figures .mf-measured")).to_be_visible()
-    page.locator("#mf-advanced > button").click()
-    page.wait_for_timeout(400)
-    found = violations(page)
-    assert not found, "\n".join(found)
+    for tab in ("Geometry", "Method", "Layers", "YAML", "Check"):
+        drawer(page, tab)
+        if tab == "Geometry":
+            page.click("#mf-geometry-run")
+            expect(page.locator(".mf-geometry")).to_be_visible()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        found = violations(page, "document" if tab == "Geometry" else "'#mf-advanced'")
+        assert not found, "\n".join([tab, *found])
 
 
-def violations(page: Page) -> list[str]:
-    """Rule and selector of every WCAG A / AA violation."""
-    page.add_script_tag(path=AXE)
-    result = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})")
+def violations(page: Page, within: str = "document") -> list[str]:
+    """Rule and selector of every WCAG A / AA violation; `within` is what axe is told to look at."""
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(path=AXE)
+    rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}"
+    result = page.evaluate(f"axe.run({within}, {rules})")
     return [
         f"{rule['id']}: {' '.join(map(str, node['target']))} {node['failureSummary'].splitlines()[-1].strip()}"
         for rule in result["violations"]

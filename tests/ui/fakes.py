@@ -1,11 +1,13 @@
 """A service with made-up answers to the real probe: fast, seeded, and never part of the app."""
 
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 from eval import probes
@@ -16,10 +18,12 @@ from eval.scores import Outcomes
 from eval.types import Identity, Item, Measurement, Response, Verdict
 from merging import Recipe, registry
 from merging.errors import CheckpointError
+from merging.geometry import Geometry, Total
 from merging.registry import Method
 from ui.session import Session
-from ui.status import LANDMARKS, Point, Status
+from ui.status import LANDMARKS, Finding, Point, Status
 
+LAYERS = 18
 FAMILY = ["zoo:general", "zoo:safety", "zoo:mix-15", "zoo:base"]
 # harm, over-refusal, invalid, share of instruction and choice items that are right
 TRAITS: Mapping[str, tuple[float, float, float, float]] = {
@@ -44,11 +48,12 @@ def traits(recipe: Recipe) -> tuple[float, float, float, float]:
     """Made-up behaviour of a merge: between its models, a little above the straight line, or below."""
     session = Session.from_recipe(recipe)
     models = [name for name in session.models if name in TRAITS]
-    if recipe.method == "slerp":
+    if recipe.method in ("slerp", "nearswap"):
         t = float(session.value("t"))
         weights = [1 - t, t]
     else:
-        weights = [float(session.value("weight", at)) for at in range(len(models))]
+        known = "weight" in registry.get(recipe.method).knobs
+        weights = [float(session.value("weight", at)) if known else 1.0 for at in range(len(models))]
     total = sum(weights) or 1.0
     mean = [sum(w * TRAITS[m][i] for w, m in zip(weights, models, strict=True)) / total for i in range(4)]
     mixed = min(weights) / max(weights) if len(weights) > 1 and max(weights) > 0 else 0.0
@@ -148,6 +153,7 @@ class FakeService:
         pause: Seconds between two steps of a probe.
         phase: What `status` says; set it to try the other states.
         fails: Checkpoints that cannot be merged.
+        other_vocabulary: Checkpoints whose vocabulary is told to be another one.
     """
 
     pause: float = 0.0
@@ -155,6 +161,7 @@ class FakeService:
     empty: bool = False
     queue: int = 0
     fails: frozenset[str] = frozenset()
+    other_vocabulary: frozenset[str] = frozenset()
     applied: list[str] = field(default_factory=list)
     _local: dict[str, Measurement] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -172,9 +179,38 @@ class FakeService:
     def methods(self) -> tuple[Method, ...]:
         return registry.methods()
 
-    def report(self, recipe: Recipe) -> str:
+    def report(self, recipe: Recipe) -> tuple[Finding, ...]:
         self._refuse(recipe)
-        return "236 tensors, bfloat16, one vocabulary of 65,536 tokens: these models can be merged."
+        found = [Finding("architecture", "fine", "gemma3_text."), Finding("layers", "fine", f"{LAYERS}.")]
+        if recipe.models_used()[-1] in self.other_vocabulary:
+            text = "'zoo:general' and 'zoo:safety' have vocabularies of 65536 and 65537 tokens: set tokenizer_source."
+            found.append(Finding("vocabulary", "problem", text))
+        return (*found, Finding("licence", "warning", "gemma and cc-by-4.0: check that both allow what you plan."))
+
+    def memory(self, recipe: Recipe) -> str:
+        return "Keeps 1.1 GiB in memory; a drag takes about 120 ms."
+
+    def tensors(self, recipe: Recipe) -> tuple[str, ...]:
+        self._refuse(recipe)
+        inner = ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj", "input_layernorm")
+        layers = [f"model.layers.{at}.{name}.weight" for at in range(LAYERS) for name in inner]
+        return ("model.embed_tokens.weight", *layers, "model.norm.weight")
+
+    def geometry(
+        self,
+        base: str,
+        models: Sequence[str],
+        *,
+        progress: Callable[[float, str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Geometry:
+        for step in range(10):
+            if cancelled and cancelled():
+                raise Cancelled
+            if progress:
+                progress(step / 10, f"model.layers.{step}")
+            time.sleep(self.pause)
+        return made_up(base, tuple(models))
 
     def apply(self, recipe: Recipe) -> Any:
         self._refuse(recipe)
@@ -221,6 +257,23 @@ class FakeService:
             raise CheckpointError(
                 f"{missing[0]!r} cannot be found. Choose one of {', '.join(FAMILY)}, or give the path of a folder."
             )
+
+
+def made_up(base: str, models: tuple[str, ...]) -> Geometry:
+    """A geometry with something in every cell: cosines from apart to together, one cell undefined."""
+    groups = ("embedding", *(f"layer {at}" for at in range(LAYERS)), "norm and head")
+    pairs = tuple(combinations(range(len(models)), 2))
+    wave = [math.sin(at / 3) for at in range(len(groups))]
+    return Geometry(
+        base=base,
+        models=models,
+        groups=groups,
+        norms=tuple(tuple(0.01 + 0.02 * abs(x) * (m + 1) for x in wave) for m in range(len(models))),
+        pairs=pairs,
+        cosines=tuple((math.nan, *(0.6 * x for x in wave[1:])) for _ in pairs),
+        conflicts=tuple(tuple(0.5 - 0.2 * x for x in wave) for _ in pairs),
+        total=Total(tuple(0.02 * (m + 1) for m in range(len(models))), (0.03,) * len(pairs), (0.48,) * len(pairs)),
+    )
 
 
 @lru_cache(maxsize=256)

@@ -3,8 +3,9 @@
 import pytest
 
 from merging import Recipe, registry
-from ui.components.controls import DIALS, SHARED, Dial, dials
+from ui.components.controls import DIALS, EXTRAS, SHARED, SWITCHES, Dial, dials, extras, sliding
 from ui.components.dress import below, chosen, most_models, moved, share
+from ui.layers import Curve
 from ui.paths import curve, stops, task_slerp
 from ui.session import Session
 
@@ -14,8 +15,21 @@ EVERY = [method.name for method in registry.methods()]
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_at_most_five_sliders_whatever_the_method(name: str, count: int) -> None:
-    assert 1 <= len(dials(registry.get(name), count)) <= DIALS
+def test_at_most_five_sliders_in_sight_and_every_number_in_reach(name: str, count: int) -> None:
+    method = registry.get(name)
+    seen, spare = dials(method, count), extras(method, count)
+    assert len(seen) <= DIALS and len(spare) <= EXTRAS
+    reached = {(dial.knob, dial.model) for dial in (*seen, *spare) if dial.model != SHARED}
+    owners = {knob: range(count) if sliding(method)[knob].per_model else (None,) for knob in sliding(method)}
+    assert reached == {(knob, at) for knob, models in owners.items() for at in models}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_three_models_keep_a_weight_each(name: str) -> None:
+    method = registry.get(name)
+    first = next((knob for knob in sliding(method).values()), None)
+    if first is not None and first.per_model and most_models(method) >= 3:
+        assert [dial.model for dial in dials(method, 3)[:3]] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +48,12 @@ def test_at_most_five_sliders_whatever_the_method(name: str, count: int) -> None
             3,
             [Dial("weight", 0), Dial("weight", 1), Dial("weight", 2), Dial("density", SHARED), Dial("lambda")],
             id="of three models, density is shared",
+        ),
+        pytest.param(
+            "ties",
+            4,
+            [*(Dial("weight", at) for at in range(4)), Dial("density", SHARED)],
+            id="of four models, lambda goes into the drawer",
         ),
     ],
 )
@@ -56,6 +76,33 @@ def test_a_shared_slider_moves_every_model() -> None:
     method = registry.get("ties")
     result = moved(session, method, [0.5, 0.5, 0.5, 0.3, 1.0, 0])
     assert [result.value("density", at) for at in range(3)] == [0.3, 0.3, 0.3]
+
+
+def test_a_slider_in_the_drawer_moves_one_model_and_another_slider_leaves_it() -> None:
+    session = Session(models=tuple(FAMILY[:3])).with_method("ties", FAMILY)
+    method = registry.get("ties")
+    seen = [0.5, 0.5, 0.5, 0.5, 1.0, 0, *[False] * SWITCHES]
+    own = moved(session, method, [*seen[:6], True, *seen[7:], 0.5, 0.2, 0.5])
+    assert [own.value("density", at) for at in range(3)] == [0.5, 0.2, 0.5]
+    weighed = moved(own, method, [0.9, *seen[1:6], True, *seen[7:], 0.5, 0.2, 0.5])
+    assert [weighed.value("density", at) for at in range(3)] == [0.5, 0.2, 0.5]
+    assert weighed.value("weight", 0) == 0.9
+
+
+def test_moving_another_slider_keeps_a_curve() -> None:
+    session = Session().with_method("ties", FAMILY).with_curve(("weight", 0), Curve.classic())
+    moved_on = moved(session, registry.get("ties"), [0.5, 0.5, 0.3, 0.5, 1.0, 0])
+    assert moved_on.curves == session.curves and moved_on.value("density", 0) == 0.3
+    assert moved(session, registry.get("ties"), [0.6, 0.5, 0.5, 0.5, 1.0, 0]).curves == {}
+
+
+def test_a_curve_goes_with_its_model() -> None:
+    session = Session(models=tuple(FAMILY[:3])).with_method("linear", FAMILY)
+    session = session.with_curve(("weight", 2), Curve.classic())
+    result = chosen(session, registry.get("linear"), [None, FAMILY[0], "", FAMILY[2], ""])
+    assert set(result.curves) == {("weight", 1)}
+    assert set(result.with_method("ties", FAMILY).curves) == {("weight", 1)}
+    assert result.with_method("slerp", FAMILY).curves == {}
 
 
 def test_an_emptied_number_box_keeps_the_value() -> None:
@@ -110,7 +157,8 @@ def test_a_recipe_by_layer_says_so_below_the_sliders() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_a_trace_has_five_different_recipes(name: str) -> None:
     found = stops(Session().with_method(name, FAMILY))
-    assert len({stop.recipe().digest() for _, stop in found}) == 5
+    wanted = 5 if sliding(registry.get(name)) else 0
+    assert len({stop.recipe().digest() for _, stop in found}) == wanted
 
 
 def test_a_linear_trace_runs_from_one_model_to_the_other() -> None:

@@ -27,7 +27,7 @@ def service() -> FakeService:
 @pytest.fixture
 def screen(service: FakeService) -> Screen:
     with gr.Blocks():
-        return _layout(service, gr.State(Session()))
+        return _layout(service, gr.State(Session()))[0]
 
 
 @pytest.fixture
@@ -53,7 +53,10 @@ def test_opening_shows_everything_and_merges_what_it_shows(
     seen: dict[Any, Any] = {}
     for update in explore.open(Session(), AXES, ()):
         seen |= update
-    assert {screen.answer, screen.figures, screen.chart, screen.strip, screen.loaded, screen.yaml} <= set(seen)
+    d = screen.drawer
+    assert {screen.answer, screen.figures, screen.chart, screen.strip, screen.loaded, d.yaml, d.card, d.bands} <= set(
+        seen
+    )
     assert service.applied == ["slerp t=0.50"]
     assert "merged in 118 ms" in seen[screen.loaded]
     assert seen[screen.controls.base]["visible"] is False
@@ -86,27 +89,6 @@ def test_picking_a_point_loads_its_recipe(explore: Explore, screen: Screen, serv
 @pytest.mark.parametrize("wanted", ["", "no such id", "../../etc/passwd"])
 def test_an_unknown_point_changes_nothing(explore: Explore, wanted: str) -> None:
     assert list(explore.pick(Session(), AXES, (), event(id=wanted))) == []
-
-
-@pytest.mark.parametrize(
-    "text, said",
-    [
-        pytest.param("merge_method: slurp\nmodels: []", "slurp", id="unknown method"),
-        pytest.param("a: [", "YAML", id="no YAML"),
-        pytest.param("", "", id="nothing"),
-        pytest.param("pyproject.toml", "", id="a file's name is not a recipe"),
-        pytest.param("recipe.yaml", "", id="nor is a YAML file's"),
-    ],
-)
-def test_bad_yaml_is_refused_in_one_sentence(explore: Explore, screen: Screen, text: str, said: str) -> None:
-    updates = list(explore.use_yaml(Session(), AXES, (), text))
-    assert len(updates) == 1 and set(updates[0]) == {screen.loaded}
-    assert "mf-problem" in updates[0][screen.loaded] and said in updates[0][screen.loaded]
-
-
-def test_good_yaml_moves_the_controls(explore: Explore, screen: Screen) -> None:
-    text = Session().with_value("t", 0.25).recipe().to_yaml()
-    assert last(explore.use_yaml(Session(), AXES, (), text), screen.session).value("t") == 0.25
 
 
 def test_only_known_alternatives_are_taken(explore: Explore, screen: Screen) -> None:

@@ -159,7 +159,42 @@ def test_foreign_checkpoints_are_refused_before_anything_is_read(service: Device
 
 
 def test_the_report_names_what_cannot_be_merged(service: DeviceService, models: tuple[str, ...]) -> None:
-    assert "can be merged" in service.report(slerp(models, 0.5))
+    found = {one.topic: one for one in service.report(slerp(models, 0.5))}
+    assert set(found) == {"architecture", "layers", "shapes", "vocabulary", "tokenizer", "licence"}
+    assert all(one.verdict == "fine" for topic, one in found.items() if topic != "licence")
+    assert found["licence"].verdict == "warning", "these models state none"
+
+
+def test_the_tensors_are_those_of_the_merged_model(service: DeviceService, models: tuple[str, ...]) -> None:
+    names = service.tensors(slerp(models, 0.5))
+    assert "model.embed_tokens.weight" in names and any("layers.2.mlp" in name for name in names)
+
+
+def test_geometry_is_kept_and_reports_how_far_it_is(service: DeviceService, models: tuple[str, ...]) -> None:
+    told: list[float] = []
+    found = service.geometry(models[2], models[:2], progress=lambda done, text: told.append(done))
+    assert found.models == models[:2] and told[0] == 0 and told[-1] == 1
+    assert service.geometry(models[2], models[:2]) is found
+
+
+def test_geometry_can_be_stopped_and_refuses_foreign_checkpoints(
+    service: DeviceService, models: tuple[str, ...]
+) -> None:
+    with pytest.raises(Cancelled):
+        service.geometry(models[1], models[:1], cancelled=lambda: True)
+    with pytest.raises(MergeError, match="outside the folders"):
+        service.geometry("/etc", models[:1])
+
+
+def test_a_drag_does_not_wait_for_a_geometry(service: DeviceService, models: tuple[str, ...]) -> None:
+    merged: list[float] = []
+
+    def drag(done: float, text: str) -> None:
+        if not merged:  # between two tensors nobody holds the device
+            merged.append(service.apply(slerp(models, 0.4)).seconds)
+
+    service.geometry(models[0], models[1:], progress=drag)
+    assert merged
 
 
 def test_before_the_models_are_there_it_says_so(models: tuple[str, ...], tmp_path: Path) -> None:

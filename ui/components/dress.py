@@ -9,7 +9,7 @@ import gradio as gr
 from merging.registry import Method
 from ui.components.controls import (
     DIALS,
-    MODELS,
+    EXTRAS,
     SHARED,
     SWITCHES,
     Controls,
@@ -17,44 +17,50 @@ from ui.components.controls import (
     dial_label,
     dials,
     ends,
+    extras,
     says,
     switches,
 )
+from ui.layers import moved_along
+from ui.names import PICKERS, USUAL, least_models, most_models, optional_base
 from ui.session import Session, Value
 
 REMOVE = ("— none —", "")
 
 
-def most_models(method: Method) -> int:
-    """How many models the controls take: as many as keep one weight slider each."""
-    if method.inputs.startswith("two"):
-        return 2
-    return max(
-        count for count in range(2, MODELS + 1) if all(dial.model != SHARED for dial in dials(method, count)[:1])
-    )
-
-
 def dress(controls: Controls, session: Session, method: Method, checkpoints: Sequence[str]) -> dict[Any, Any]:
     """Updates that make every widget show the session."""
+    count, usual = len(session.models), session.method in USUAL
     return {
-        controls.method: gr.update(value=session.method),
+        controls.method: gr.update(value=session.method if usual else None),
+        controls.more: gr.update(value=None if usual else session.method),
         controls.base: _base(session, method, checkpoints),
         **dict(zip(controls.models, _models(session, method, checkpoints), strict=True)),
-        **dict(zip(controls.dials, _dials(session, method), strict=True)),
+        **dict(zip(controls.dials, _dials(session, method, dials(method, count), DIALS), strict=True)),
         controls.ends: gr.update(value=below(session, method)),
         controls.seed: gr.update(value=session.seed, visible=method.random),
         **dict(zip(controls.switches, _switches(session, method), strict=True)),
+        **dict(zip(controls.extras, _dials(session, method, extras(method, count), EXTRAS), strict=True)),
     }
 
 
 def labels(controls: Controls, session: Session, method: Method) -> dict[Any, Any]:
     """Updates of the words beside the sliders only: shares change while a weight is dragged."""
     shown = dials(method, len(session.models))
-    return {
-        slider: gr.update(label=dial_label(dial, session.models, share(session, method, dial)))
+    words = {
+        slider: gr.update(label=_label(session, method, dial))
         for slider, dial in zip(controls.dials, shown, strict=False)
-        if share(session, method, dial) is not None
     }
+    return {**words, controls.ends: gr.update(value=below(session, method))}
+
+
+def _label(session: Session, method: Method, dial: Dial) -> str:
+    return dial_label(dial, session.models, share(session, method, dial), curved=_curved(session, dial))
+
+
+def _curved(session: Session, dial: Dial) -> bool:
+    models = range(len(session.models)) if dial.model == SHARED else (dial.model,)
+    return any((dial.knob, at) in session.curves for at in models)
 
 
 def share(session: Session, method: Method, dial: Dial) -> float | None:
@@ -70,6 +76,8 @@ def below(session: Session, method: Method) -> str:
     """The line below the sliders."""
     if session.written is not None:
         return says("This recipe varies by layer (see Advanced). Moving a slider replaces it.")
+    if session.curves:
+        return says("A layer curve is set (see Advanced). Moving its slider makes it flat.")
     if method.inputs == "two" and len(session.models) == 2:
         return ends(*session.models)
     shown = dials(method, len(session.models))
@@ -79,19 +87,25 @@ def below(session: Session, method: Method) -> str:
 
 
 def moved(session: Session, method: Method, values: Sequence[Any]) -> Session:
-    """The session after widgets moved; values are those of dials, seed and switches, in this order.
+    """The session after widgets moved; values are those of `Controls.moving`, in this order.
 
-    An emptied number box keeps the value it had.
+    A widget that stands where the session is changes nothing, so that a shared slider does not level the models'
+    own values while another one moves. An emptied number box keeps the value it had.
     """
-    numbers, seed, flags = values[:DIALS], values[DIALS], values[DIALS + 1 :]
-    result = session
-    for dial, number in zip(dials(method, len(session.models)), numbers, strict=False):
-        if number is not None:
+    numbers, seed, rest = values[:DIALS], values[DIALS], values[DIALS + 1 :]
+    flags, more = rest[:SWITCHES], rest[SWITCHES:]
+    count, result = len(session.models), session
+    pairs = [*zip(dials(method, count), numbers, strict=False), *zip(extras(method, count), more, strict=False)]
+    for dial, number in pairs:
+        if number is not None and float(number) != _shown(session, dial):
             result = _set(result, dial, float(number))
     for (name, knob), flag in zip(switches(method), flags, strict=False):
-        for at in range(len(session.models)) if knob.per_model else (None,):
-            result = result.with_value(name, bool(flag), at)
-    return replace(result, seed=int(seed) if seed is not None else session.seed, written=None)
+        for at in range(count) if knob.per_model else (None,):
+            if bool(flag) != session.value(name, at):
+                result = result.with_value(name, bool(flag), at)
+    if seed is not None and int(seed) != session.seed:
+        result = replace(result, seed=int(seed), written=None)
+    return result
 
 
 def chosen(session: Session, method: Method, names: Sequence[str | None]) -> Session:
@@ -100,13 +114,25 @@ def chosen(session: Session, method: Method, names: Sequence[str | None]) -> Ses
     A model keeps its values when another one before it is taken out.
     """
     base, *slots = names
-    kept = [(name, at) for at, name in enumerate(slots[: most_models(method)]) if name]
-    own = [session.per_model[at] if at < len(session.per_model) else {} for _, at in kept]
-    takes_base = method.inputs in ("base+models", "two+base?")
-    models = tuple(str(name) for name, _ in kept) or session.models
+    kept = [(str(name), at) for at, name in enumerate(slots[: most_models(method)]) if name]
+    if not kept:
+        kept = [(name, at) for at, name in enumerate(session.models)]
+    elif most_models(method) == PICKERS:
+        kept += [(name, at) for at, name in enumerate(session.models) if at >= PICKERS]
+    own = tuple(session.per_model[at] if at < len(session.per_model) else {} for _, at in kept)
     return replace(
-        session, models=models, base=(base or None) if takes_base else None, per_model=tuple(own), written=None
+        session,
+        models=tuple(name for name, _ in kept),
+        base=(base or None) if method.takes_ancestor else None,
+        per_model=own,
+        curves=moved_along(session.curves, {at: new for new, (_, at) in enumerate(kept)}),
+        written=None,
     )
+
+
+def _shown(session: Session, dial: Dial) -> float:
+    """Where a slider stands; a shared one where the first model does."""
+    return float(session.value(dial.knob, 0 if dial.model == SHARED else dial.model))
 
 
 def _set(session: Session, dial: Dial, value: Value) -> Session:
@@ -119,22 +145,22 @@ def _set(session: Session, dial: Dial, value: Value) -> Session:
 
 def _base(session: Session, method: Method, checkpoints: Sequence[str]) -> dict[str, Any]:
     choices: list[Any] = list(checkpoints)
-    if method.inputs == "two+base?":
+    if optional_base(method):
         choices.append(REMOVE)
-    shown = method.inputs in ("base+models", "two+base?")
-    return gr.update(value=session.base or "", choices=_with(choices, session.base), visible=shown)
+    return gr.update(value=session.base or "", choices=_with(choices, session.base), visible=method.takes_ancestor)
 
 
 def _models(session: Session, method: Method, checkpoints: Sequence[str]) -> list[dict[str, Any]]:
-    most, least = most_models(method), 2 if method.inputs.startswith("two") else 1
+    most, least = most_models(method), least_models(method)
     shown = min(most, max(least, len(session.models) + 1))
     updates = []
-    for at in range(MODELS):
+    for at in range(PICKERS):
         name = session.models[at] if at < len(session.models) else ""
         choices: list[Any] = list(checkpoints)
         if len(session.models) > least or not name:
             choices.append(REMOVE)
-        label = f"t = {at}" if method.inputs == "two" else f"model {at + 1}" if name else "add"
+        words = "model" if most == 1 else f"model {at + 1}"
+        label = f"t = {at}" if method.inputs == "two" else words if name else "add"
         updates.append(gr.update(label=label, value=name, choices=_with(choices, name), visible=at < max(shown, least)))
     return updates
 
@@ -144,19 +170,17 @@ def _with(choices: list[Any], name: str | None) -> list[Any]:
     return choices if not name or name in choices else [*choices, name]
 
 
-def _dials(session: Session, method: Method) -> list[dict[str, Any]]:
-    shown = dials(method, len(session.models))
+def _dials(session: Session, method: Method, shown: Sequence[Dial], most: int) -> list[dict[str, Any]]:
     updates: list[dict[str, Any]] = []
     for dial in shown:
-        knob = method.knobs[dial.knob]
-        value = float(session.value(dial.knob, 0 if dial.model == SHARED else dial.model))
+        knob, value = method.knobs[dial.knob], _shown(session, dial)
         updates.append(
             gr.update(
-                label=dial_label(dial, session.models, share(session, method, dial)),
+                label=_label(session, method, dial),
                 minimum=min(knob.lo, value), maximum=max(knob.hi, value), step=knob.step, value=value, visible=True,
             )
         )  # fmt: skip
-    return updates + [gr.update(visible=False)] * (DIALS - len(updates))
+    return updates + [gr.update(visible=False)] * (most - len(updates))
 
 
 def _switches(session: Session, method: Method) -> list[dict[str, Any]]:

@@ -219,7 +219,7 @@ function drawList(value) {
 function draw() {
   const value = props.value;
   if (!value || !window.Plotly) return;
-  const star = props.star ?? null;
+  const star = props.star?.label ? props.star : null;
   hint.textContent = value.points.length ? star?.hint ?? '' : value.empty;
   hint.classList.toggle('mf-hint-empty', !value.points.length);
   const config = { displayModeBar: false, responsive: false, doubleClick: 'reset' };

@@ -5,8 +5,10 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
+from ui.advanced import Advanced
 from ui.components import controls as parts
 from ui.components.controls import Controls
+from ui.components.drawer import Handles, drawer
 from ui.components.frontier import frontier
 from ui.components.loaded import chip
 from ui.explore import Explore
@@ -25,20 +27,21 @@ LONG: dict[str, Any] = {**QUIET, "concurrency_limit": 16, "concurrency_id": "pro
 def build(service: Service, session: gr.State) -> None:
     """Lay the tab out and wire it; call inside a `gr.Tab`, with the session that all tabs share."""
     tab = Context.block
-    screen = _layout(service, session)
+    screen, handles = _layout(service, session)
     explore = Explore(service, screen)
     _wire(screen, explore)
+    _wire_drawer(screen, handles, Advanced(service, screen))
     if isinstance(tab, gr.Tab):
         # another tab may have moved the recipe meanwhile
         tab.select(explore.open, [screen.session, screen.axes, screen.path], screen.everything, **FREE)
 
 
-def _layout(service: Service, session: gr.State) -> Screen:
+def _layout(service: Service, session: gr.State) -> tuple[Screen, Handles]:
     names = service.checkpoints()
     axes, path = gr.State(Axes()), gr.State(())
     with gr.Row(elem_id="mf-explore"):
         with gr.Column(elem_id="mf-controls"):
-            method = parts.method_picker(service.methods(), Session().method)
+            method, more = parts.method_picker(service.methods(), Session().method)
             with gr.Group(elem_id="mf-recipe"):
                 base, models, dials, ends, seed = parts.pool(names)
             with gr.Row(elem_id="mf-run"):
@@ -47,30 +50,19 @@ def _layout(service: Service, session: gr.State) -> Screen:
                 stop = gr.Button("Stop", elem_id="mf-stop", interactive=False)
             progress = gr.HTML("", elem_id="mf-progress", elem_classes="mf-quiet", apply_default_css=False)
             loaded = chip(elem_id="mf-loaded", elem_classes="mf-quiet")
-            with gr.Accordion("Advanced", open=False, elem_id="mf-advanced"):
-                switches = parts.switch_pool()
-                yaml = gr.Textbox(
-                    label="Recipe (mergekit YAML)",
-                    lines=9,
-                    max_lines=16,
-                    elem_id="mf-yaml",
-                    interactive=True,
-                    buttons=["copy"],
-                )
-                use = gr.Button("Use this YAML", size="sm", elem_id="mf-use")
-                fits = gr.HTML("", elem_id="mf-fits", elem_classes="mf-quiet", apply_default_css=False)
-                card = gr.HTML("", elem_id="mf-card", elem_classes="mf-quiet", apply_default_css=False)
+            below, handles, switches, extras = drawer()
         with gr.Column(elem_id="mf-stage"):
             answer = gr.HTML("", elem_id="mf-answer", elem_classes="mf-quiet", apply_default_css=False)
             figures = gr.HTML("", elem_id="mf-figures", elem_classes="mf-quiet", apply_default_css=False)
             chart = frontier(elem_id="mf-chart")
             strip = gr.HTML("", elem_id="mf-strip", elem_classes="mf-quiet", apply_default_css=False)
-    controls = Controls(method, base, models, dials, ends, seed, switches)
-    return Screen(
+    controls = Controls(method, more, base, models, dials, ends, seed, switches, extras)
+    screen = Screen(
         session=session, axes=axes, path=path, awake=gr.Timer(1.0, active=False), controls=controls, probe=probe,
         trace=trace, stop=stop, progress=progress, loaded=loaded,
-        yaml=yaml, use=use, card=card, fits=fits, answer=answer, figures=figures, chart=chart, strip=strip,
+        drawer=below, answer=answer, figures=figures, chart=chart, strip=strip,
     )  # fmt: skip
+    return screen, handles
 
 
 def _wire(screen: Screen, explore: Explore) -> None:
@@ -78,20 +70,42 @@ def _wire(screen: Screen, explore: Explore) -> None:
     everything = screen.everything
     here = [screen.session, screen.axes, screen.path]
     pickers = [shown.base, *shown.models]
-    moving = [*shown.dials, shown.seed, *shown.switches]
-    shown.method.input(explore.choose_method, [*here, shown.method], everything, **DRAG)
+    moving = shown.moving
+    for picker in (shown.method, shown.more):
+        picker.input(explore.choose_method, [*here, picker], everything, **DRAG)
+    # what is typed into the list searches it, so it must replace the title that stands there
+    shown.more.focus(None, None, None, js="() => document.querySelector('#mf-more input')?.select()", **QUIET)
     gr.on([picker.input for picker in pickers], explore.choose_models, [*here, *pickers], everything, **DRAG)
     gr.on([widget.input for widget in moving], explore.move, [*here, *moving], everything, **DRAG)
-    screen.use.click(explore.use_yaml, [*here, screen.yaml], everything, **FREE)
     screen.loaded.choose(explore.choose, here, everything, **FREE)
     screen.chart.pick(explore.pick, here, everything, **FREE)
     screen.chart.axes(explore.turn, here, [screen.axes, screen.chart], **FREE)
     for button, work in ((screen.probe, explore.probe), (screen.trace, explore.trace)):
         button.click(work, here, everything, **LONG).then(explore.refresh, here, everything, **FREE)
     screen.stop.click(explore.stop, None, screen.stop, **QUIET, queue=False)
-    screen.awake.tick(explore.wake, screen.session, [screen.awake, screen.loaded], **FREE)
-    page = Context.root_block
-    if page is None:
-        raise RuntimeError("a tab is built inside the page's gr.Blocks")
+    awake = [screen.awake, screen.loaded, screen.drawer.bands, screen.drawer.check, screen.drawer.memory]
+    screen.awake.tick(explore.wake, screen.session, awake, **FREE)
+    page = _page()
     page.load(explore.open, here, everything, **FREE)
     page.unload(explore.leave)
+
+
+def _wire_drawer(screen: Screen, handles: Handles, advanced: Advanced) -> None:
+    d, everything = screen.drawer, screen.everything
+    here = [screen.session, screen.axes, screen.path]
+    handles.use.click(advanced.use_yaml, [*here, d.yaml], everything, **FREE)
+    d.yaml.input(advanced.type, [screen.session, d.yaml], [screen.session, d.note, d.back], **DRAG)
+    d.back.click(advanced.back, here, everything, **FREE)
+    d.aim.input(advanced.aim, [screen.session, d.aim], [screen.session, d.bands], **DRAG)
+    d.bands.bend(advanced.bend, here, everything, **DRAG)
+    handles.flat.click(advanced.flat, here, everything, **FREE)
+    handles.classic.click(advanced.classic, here, everything, **FREE)
+    d.compute.click(advanced.geometry, screen.session, [d.compute, d.halt, d.geometry], **LONG)
+    d.halt.click(advanced.halt, None, d.halt, **QUIET, queue=False)
+    _page().unload(advanced.leave)
+
+
+def _page() -> gr.Blocks:
+    if Context.root_block is None:
+        raise RuntimeError("a tab is built inside the page's gr.Blocks")
+    return Context.root_block

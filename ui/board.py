@@ -1,0 +1,53 @@
+"""The points of the chart: of everything that is stored, what may be compared and belongs to this app."""
+
+from collections.abc import Sequence
+
+from eval import probes
+from eval.frontier import front
+from eval.store import Store
+from eval.types import Measurement
+from merging import Recipe
+from ui.status import LANDMARKS, Point
+
+
+class Board:
+    """Reads the store again only when it, or what is offered, has changed."""
+
+    def __init__(self, store: Store, models: Sequence[str], judge: str) -> None:
+        self._store, self._models, self._judge = store, tuple(models), judge
+        self._merged: set[str] = set()
+        self._seen: dict[str, tuple[object, list[Point]]] = {}
+
+    def offer(self, *names: str) -> None:
+        """Measurements of these checkpoints belong on the chart too: they were merged here."""
+        self._merged.update(names)
+
+    def points(self, probe: str) -> list[Point]:
+        """Every measured recipe of one chart: one probe, tier, judge and decoding.
+
+        Raises:
+            EvalError: There is no such probe.
+        """
+        revision = (self._store.revision(), frozenset(self._merged))
+        if self._seen.get(probe, (None, []))[0] != revision:
+            self._seen[probe] = (revision, self._points(probe))
+        return list(self._seen[probe][1])
+
+    def _points(self, probe: str) -> list[Point]:
+        measurements = self._comparable(probe)
+        on_front = set(front(measurements).keys)
+        fixed = {Recipe.single(name).digest(): LANDMARKS.get(name, name) for name in self._models}
+        found = {}
+        for one in measurements:
+            recipe = Recipe.from_yaml(one.recipe)
+            digest = recipe.digest()
+            found[digest] = Point(digest, recipe, one, one.origin, fixed.get(digest), one.key in on_front)
+        return list(found.values())
+
+    def _comparable(self, probe: str) -> list[Measurement]:
+        """The largest group of stored measurements that may share a chart."""
+        groups: dict[tuple[str, ...], list[Measurement]] = {}
+        for one in self._store.all(probe_hash=probes.load(probe).hash, judge=self._judge):
+            if set(one.identity.checkpoints) <= {*self._models, *self._merged}:
+                groups.setdefault(one.identity.group(), []).append(one)
+        return max(groups.values(), key=len, default=[])
