@@ -1,8 +1,9 @@
-"""The four endpoints a program may call with gradio_client; every other event of the page is private."""
+"""The endpoints a program may call with gradio_client; every other event of the page is private."""
 
 import math
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,9 +18,12 @@ from merging.registry import Knob, Method
 from ui.chat import LONGEST, MOST_TOKENS
 from ui.following import follow
 from ui.status import Point, Reply, Service
+from ui.survey import meaning
 
 P = ParamSpec("P")
 T = TypeVar("T")
+MOST_COMPARED = 8
+"""Models one call of the geometry may name: every pair of them is compared."""
 # reading never waits behind work on the device, and programs never take every place a visitor of the page might want
 READS: dict[str, Any] = {"api_visibility": "public", "concurrency_limit": None}
 WORKS: dict[str, Any] = {"api_visibility": "public", "concurrency_limit": 4, "concurrency_id": "api"}
@@ -32,6 +36,8 @@ def register(service: Service) -> None:
     api_endpoint(_sentences(api.frontier), api_name="frontier", **READS)
     api_endpoint(_sentences_of_stream(api.chat_pair), api_name="chat_pair", **WORKS)
     api_endpoint(_sentences(api.methods), api_name="methods", **READS)
+    api_endpoint(_sentences(api.check), api_name="check", **READS)
+    api_endpoint(_sentences(api.geometry), api_name="geometry", **WORKS)
 
 
 class Api:
@@ -111,11 +117,56 @@ class Api:
         """List the merge methods and their knobs, as the page builds its sliders from them.
 
         Returns:
-            One object for each method: name, title, paper, summary, formula, inputs ("two", "models", "base+models"
-            or "two+base?"), random, and knobs: for each knob lo, hi and default of its slider, step, per_model and
+            One object for each method: name, title, paper, summary, formula, inputs (which models it takes:
+            "one", "two", "models", "everyone", "base+models", "base+several", "two+base?" or "models+base?"), random, and knobs: for each knob lo, hi and default of its slider, step, per_model and
             help. The ends of a slider are no limits: a recipe may hold any finite value.
         """
         return finite([_method(method) for method in self._service.methods()])
+
+
+    def check(self, recipe_yaml: str) -> dict:
+        """Say whether the models of a recipe can be merged, from their configs and headers alone: nothing is merged.
+
+        Args:
+            recipe_yaml: A recipe in mergekit's YAML.
+
+        Returns:
+            {"mergeable", "findings", "memory"}: a finding has topic (architecture, layers, shapes, vocabulary,
+            tokenizer or licence), verdict ("fine", "warning", or "problem", which stops the merge) and text, one
+            sentence with the way out; memory says what the merge keeps in memory, or is empty.
+        """
+        recipe = _recipe(recipe_yaml)
+        found = self._service.report(recipe)
+        mergeable = all(one.verdict != "problem" for one in found)
+        return {
+            "mergeable": mergeable,
+            "findings": [asdict(one) for one in found],
+            "memory": self._service.memory(recipe) if mergeable else "",
+        }
+
+    def geometry(self, base: str, models: list[str]) -> dict:
+        """Measure how models lie around their common ancestor, layer by layer: it tells which merges can work.
+
+        Takes a few seconds for the embedded models; every weight is read, nothing is sampled.
+
+        Args:
+            base: Name of the ancestor, e.g. "zoo:base".
+            models: Names of one to eight of its descendants.
+
+        Returns:
+            {"base", "models", "groups", "pairs", "norms", "cosines", "conflicts", "total", "meaning"}: norms are
+            [model][group] length of the change over the base's, cosines [pair][group] between two changes, conflicts
+            [pair][group] the share of opposite signs among what both changed; null where undefined. meaning holds
+            sentences.
+        """
+        if not isinstance(base, str) or not base.strip():
+            raise RecipeError('base is empty: give the name of a checkpoint, e.g. "zoo:base".')
+        if not isinstance(models, list) or not all(isinstance(name, str) and name.strip() for name in models):
+            raise RecipeError("models is no list of names of checkpoints.")
+        if not 1 <= len(models) <= MOST_COMPARED:
+            raise RecipeError(f"models has {len(models)} names: give 1 to {MOST_COMPARED}.")
+        found = self._service.geometry(base.strip(), [name.strip() for name in models])
+        return finite({**asdict(found), "meaning": meaning(found)})
 
 
 def finite(value: Any) -> Any:
