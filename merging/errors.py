@@ -4,6 +4,7 @@
     ├── RecipeError              the recipe itself: unknown key, impossible value, wrong number of models
     ├── CheckpointError          a checkpoint cannot be read: missing, truncated, pickled, not finite
     │   └── CompatibilityError   the checkpoints can be read, but not merged with each other
+    ├── TooBigError              the merge needs more memory than the device has
     └── WriteError               the result cannot be written
 
 `Cancelled` is no error: somebody pressed Stop. Anything else that is raised is a bug in this program and not caught.
@@ -54,6 +55,10 @@ class CheckpointError(MergeError):
 
 class CompatibilityError(CheckpointError):
     """The checkpoints cannot be merged with each other."""
+
+
+class TooBigError(MergeError):
+    """The merge needs more memory than there is; its text has both numbers."""
 
 
 class WriteError(MergeError):

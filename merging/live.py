@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from merging import fused
 from merging.arithmetic import thread_count
+from merging.budget import memory_plan
 from merging.errors import CheckpointError, MergeError, brief
 from merging.execute import merge_tensor, read_sources
 from merging.parameters import merge_targets
@@ -85,6 +86,7 @@ class LiveModel:
         self.recipe: Recipe | None = None
         self._model: PreTrainedModel | None = None
         self._shape: str | None = None
+        self._reserved: tuple[tuple[str, ...], str] | None = None
         self._parameters: dict[str, Tensor] = {}
         self._holds: dict[str, tuple[Hashable, bool | None]] = {}
         self._notes: tuple[str, ...] = ()
@@ -110,6 +112,11 @@ class LiveModel:
         """The merged model's tokenizer; None where its checkpoints have none: it can be merged, not chatted with."""
         return self._tokenizer
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its parameters."""
+        return sum(parameter.nbytes for parameter in self._parameters.values())
+
     def apply(self, recipe: Recipe) -> Applied:
         """Make the model what the recipe says, in place.
 
@@ -123,6 +130,7 @@ class LiveModel:
             planned = plan(recipe, self.pool)
             if self._is_loaded(planned):
                 return Applied(time.perf_counter() - start, True, self._notes)
+            self._reserve(planned)
             for job in planned.jobs:
                 read_sources(job, self.pool)
             tokenizer = self._load_tokenizer(planned)
@@ -144,9 +152,25 @@ class LiveModel:
         same = self.recipe is not None and self.recipe.digest() == planned.recipe.digest()
         return same and self._versions == _versions(planned)
 
+    def _reserve(self, planned: Plan) -> None:
+        """Have room for the checkpoints and a module of the plan's shape: what does not fit is streamed.
+
+        Raises:
+            TooBigError: Not even the module fits.
+        """
+        wanted = (planned.recipe.models_used(), _shape(planned))
+        if wanted == self._reserved:
+            return
+        options = {"slots": 0 if wanted[1] == self._shape else 1, "compute_dtype": self._compute_dtype}
+        found = memory_plan(planned.recipe, self.pool, **options)
+        if found.mode == "streamed":
+            self.pool.release()  # what other recipes left there
+        self.pool.limit = None if found.mode == "resident" else found.kept
+        self._reserved = wanted
+
     def _fit(self, planned: Plan) -> None:
         """Have a module of the plan's shape: the one there is, or a new one."""
-        shape = json.dumps({k: v for k, v in planned.config.items() if k not in _COSMETIC}, sort_keys=True)
+        shape = _shape(planned)
         if shape == self._shape:
             return
         model = _build(planned, self.pool.device, self._compute_dtype or planned.dtype)
@@ -189,6 +213,10 @@ class LiveModel:
         if key not in self._tokenizers:
             self._tokenizers[key] = _tokenizer(planned)
         return self._tokenizers[key]
+
+
+def _shape(planned: Plan) -> str:
+    return json.dumps({k: v for k, v in planned.config.items() if k not in _COSMETIC}, sort_keys=True)
 
 
 def _versions(planned: Plan) -> tuple[Any, ...]:

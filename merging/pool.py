@@ -33,6 +33,8 @@ class Pool:
         stages: Memo of prepared work, under its budget of bytes.
         scratch: Buffers that slider steps work in.
         lock: Taken by whoever merges.
+        limit: Most bytes of stored tensors kept on the device; the others are streamed from their mapped files, tensor
+            by tensor, whenever they are merged. None keeps all.
     """
 
     def __init__(self, device: str = "cpu", *, memo_bytes: int | None = None, resident: bool = True) -> None:
@@ -40,10 +42,12 @@ class Pool:
         self.stages = Stages(default_memo_bytes() if memo_bytes is None else memo_bytes)
         self.scratch = Scratch(device)
         self.lock = threading.RLock()
-        self._resident = resident
+        self.limit = None if resident else 0
+        self._kept = 0
         self._checkpoints: dict[str, Checkpoint] = {}
         self._outlines: dict[str, Outline] = {}
         self._stored: dict[StoredKey, Tensor] = {}
+        self._mapped: dict[StoredKey, Tensor] = {}
         _check_device(device)
 
     def checkpoint(self, name: str) -> Checkpoint:
@@ -77,28 +81,59 @@ class Pool:
         return self._outlines[name]
 
     def stored(self, key: Hashable) -> "Tensor":
-        """A stored tensor on the device, read once and kept.
+        """A stored tensor on the device, kept there while the limit allows.
 
         Raises:
             CheckpointError: It cannot be read, or holds NaN or infinity.
         """
         if not isinstance(key, StoredKey):
             raise TypeError(f"{key!r} names no stored tensor")
-        if key not in self._stored:
-            tensor = read_tensor(Header(Path(key.file), "", ()), key.name)
+        if key in self._stored:
+            return self._stored[key]
+        mapped = self._map(key)
+        if self._fits(mapped.nbytes):
             # A copy, not the mapped file: rewriting a mapped file changes or kills the process that reads it.
-            tensor = tensor.to(self.device, copy=self._resident).contiguous()
+            self._stored[key] = mapped.to(self.device, copy=True).contiguous()
+            self._kept += mapped.nbytes
+            del self._mapped[key]
+            return self._stored[key]
+        return mapped if self.device == "cpu" else mapped.to(self.device)
+
+    def touch(self, key: Hashable) -> None:
+        """Read a stored tensor so far that a bad file is found now; a tensor that will be streamed is not kept.
+
+        Raises:
+            CheckpointError: As `stored`.
+        """
+        if isinstance(key, StoredKey) and key not in self._stored and not self._fits(self._map(key).nbytes):
+            return
+        self.stored(key)
+
+    def _map(self, key: StoredKey) -> "Tensor":
+        """A tensor as it lies in its file, looked through once."""
+        if key not in self._mapped:
+            tensor = read_tensor(Header(Path(key.file), "", ()), key.name).contiguous()
             if not is_finite(tensor):
                 raise CheckpointError(
                     f"{key.name} in {key.file!r} holds NaN or infinity, so nothing can be merged with it: "
                     "use another checkpoint."
                 )
-            self._stored[key] = tensor
-        return self._stored[key]
+            self._mapped[key] = tensor
+        return self._mapped[key]
+
+    def _fits(self, size: int) -> bool:
+        return self.limit is None or self._kept + size <= self.limit
+
+    @property
+    def held(self) -> int:
+        """Bytes of stored tensors and prepared work kept on the device."""
+        return self._kept + self.stages.used
 
     def release(self) -> None:
         """Forget all tensors and prepared work; what was merged stays."""
         self._stored.clear()
+        self._mapped.clear()
+        self._kept = 0
         self.stages.clear()
 
 

@@ -100,6 +100,7 @@ class Steps:
             base, so that moving one model's density redoes that model only.
         check: `(values)`; raises RecipeError where the values of one tensor cannot be computed with. Run before any
             weight is touched.
+        memo: Bytes an element and model that `prepare` and `select` keep, beside the deltas of adapters.
     """
 
     prepare: Callable[..., Any]
@@ -107,6 +108,7 @@ class Steps:
     combine: Callable[..., bool | None]
     each: bool = False
     check: Callable[[Mapping[str, Any]], object] | None = None
+    memo: float = 0.0
 
 
 @dataclass(frozen=True)

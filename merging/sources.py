@@ -22,6 +22,10 @@ class Store(Protocol):
         """The tensor under an `Operand.stored_key`, on the device, checked to be finite."""
         ...
 
+    def touch(self, key: Hashable) -> None:
+        """Check that tensor; it need not be kept."""
+        ...
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -52,7 +56,7 @@ class Operand:
 
     def touch(self) -> None:
         """Read what is stored, so that a bad file is found now."""
-        self.store.stored(self.stored_key)
+        self.store.touch(self.stored_key)
         for part in self.low_rank:
             self.store.stages.get(("finite", part.key), part.check)
 

@@ -84,9 +84,15 @@ class DeviceService:
     def _load(self) -> None:
         from eval.engine import compute_dtype, default_threads
         from merging import LiveModel, Pool
+        from merging.budget import memory_plan
 
         settings = self._settings
         pool = Pool(settings.device)
+        together = Recipe.build("linear", models=list(dict.fromkeys(settings.models)), parameters={"weight": 1.0})
+        planned = memory_plan(
+            together, pool, slots=len(SLOTS), compute_dtype=compute_dtype(settings.device), threads=settings.threads
+        )
+        self._say("loading", 0.0, f"Loading models. {planned.words()}")
         for done, slot in enumerate(SLOTS):
             self._slots[slot] = LiveModel(
                 settings.models, threads=settings.threads, pool=pool, compute_dtype=compute_dtype(settings.device)
@@ -155,8 +161,20 @@ class DeviceService:
             return [live.pool.outline(name) for name in recipe.models_used()]
 
     def memory(self, recipe: Recipe) -> str:
-        """What the recipe keeps in memory and what a slider move will cost, in words; empty where nobody knows."""
-        return ""
+        """What the recipe keeps in memory and what a slider move will cost, in words.
+
+        Raises:
+            MergeError: It does not fit, a checkpoint cannot be read, or the models are not ready.
+        """
+        from merging.budget import free_bytes, memory_plan
+
+        live = self._live("explore", *recipe.models_used())
+        with live.pool.lock:
+            ours = live.pool.held + sum(slot.nbytes for slot in self._slots.values())
+            free = free_bytes(self._settings.device) + ours
+            dtype, threads = str(live.model.dtype).removeprefix("torch."), self._settings.threads
+            planned = memory_plan(recipe, live.pool, slots=len(SLOTS), compute_dtype=dtype, free=free, threads=threads)
+        return planned.words()
 
     def geometry(
         self,

@@ -103,7 +103,7 @@ def check(values: Mapping[str, Any]) -> None:
             )
 
 
-STEPS = Steps(prepare, select, elected, each=True, check=check)
+STEPS = Steps(prepare, select, elected, each=True, check=check, memo=3)
 
 
 @method(

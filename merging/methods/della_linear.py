@@ -11,7 +11,7 @@ from merging.steps import compose, summed
 if TYPE_CHECKING:
     from torch import Tensor
 
-STEPS = Steps(prepare, select, summed, each=True, check=check)
+STEPS = Steps(prepare, select, summed, each=True, check=check, memo=3)
 
 
 @method(

@@ -147,7 +147,7 @@ def note(off_line: int, total: int) -> str:
     summary="Two experts of one base: turns from one's change to the other's; plain SLERP of near twins is a line.",
     formula="b + slerp(δ₁, δ₂; t = w₂ / (w₁ + w₂)); without a base, slerp(x₁, x₂; t)",
     inputs="two+base?",
-    steps=Steps(prepare, select, combine),
+    steps=Steps(prepare, select, combine, memo=4),
     note=note,
     weight=Knob(0.0, 1.0, 0.5, per_model=True, help="Only the ratio of the two matters: t is the second one's share."),
     nuslerp_flatten=Knob.switch(
