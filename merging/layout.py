@@ -30,9 +30,9 @@ class Place:
         return f"{self.stack}.{number}.{self.rest}"
 
 
-def place(name: str) -> Place | None:
-    """Where a tensor's name puts it, None outside the language model's layers."""
-    found = None if _TOWER.search(name) else _LAYER.match(name)
+def place(name: str, *, towers: bool = False) -> Place | None:
+    """Where a tensor's name puts it, None outside the language model's layers (or, with `towers`, those of others)."""
+    found = None if _TOWER.search(name) and not towers else _LAYER.match(name)
     return Place(found["stack"], int(found["number"]), found["rest"]) if found else None
 
 
@@ -61,9 +61,9 @@ def input_embedding(names: Iterable[str]) -> str | None:
     return next((name for name in names if _INPUT.search(name)), None)
 
 
-def layer_count(names: Iterable[str]) -> int:
-    """Layers of the longest stack."""
-    return max((found.number + 1 for name in names if (found := place(name))), default=0)
+def layer_count(names: Iterable[str], *, towers: bool = False) -> int:
+    """Layers of the longest stack, with `towers` those of any."""
+    return max((found.number + 1 for name in names if (found := place(name, towers=towers))), default=0)
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -56,7 +56,7 @@ def _of_module(
 ) -> list[Spot]:
     """Embeddings come from the first slice, what follows the layers (norm, head) from the last."""
     found, first = [], 0
-    counts = {name: layout.layer_count(inside & set(one.headers)) for name, one in opened.items()}
+    counts = {name: layout.layer_count(inside & set(one.headers), towers=True) for name, one in opened.items()}
     for index, piece in enumerate(pieces):
         checkpoints = [opened[s.model] for s in piece.sources if s.model in opened]
         names = sorted({name for checkpoint in checkpoints for name in checkpoint.headers} & inside)
@@ -65,7 +65,7 @@ def _of_module(
         _check_range(piece, counts)
         start = lead.layer_range[0] if lead.layer_range else 0
         for name in names:
-            inner = layout.place(name)
+            inner = layout.place(name, towers=True)
             if inner is None:
                 if index == (0 if layout.is_before_layers(name) else len(pieces) - 1):
                     found.append(Spot(name, piece, None))
