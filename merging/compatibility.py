@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from merging import layout
 from merging.errors import CompatibilityError
+from merging.licences import conflicts
 
 if TYPE_CHECKING:
     from merging.checkpoint import Outline
@@ -55,7 +56,7 @@ def compatibility(checkpoints: "Sequence[Outline]", *, slices: bool = False, ali
                 f"{pair} have different tokenizer files: check that the same token has the same number in both."
             )
     told = dict.fromkeys(words for checkpoint in checkpoints for words in checkpoint.caveats())
-    return Report(tuple(problems), (*told, *warnings), differ)
+    return Report(tuple(problems), (*told, *conflicts(checkpoints), *warnings), differ)
 
 
 def _shape_problems(first: "Outline", other: "Outline", *, aligned: bool) -> list[tuple[bool, str]]:

@@ -72,7 +72,7 @@ def stored_tensors(model: "PreTrainedModel") -> dict[str, Tensor]:
 
 def _places(model: "PreTrainedModel", stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Views of the stored tensors by their names in a file, beside the stored tensors by their names in the module."""
-    windows = {name: tensor.detach().as_subclass(_Window) for name, tensor in stored.items()}
+    windows: dict[str, Tensor] = {name: tensor.detach().as_subclass(_Window) for name, tensor in stored.items()}
     try:
         cut = revert_weight_conversion(model, windows)
     except (ValueError, KeyError, RuntimeError, AttributeError) as error:

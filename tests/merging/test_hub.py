@@ -51,6 +51,7 @@ def repositories(folder: Path) -> dict[str, Repository]:
     save_file(renamed, strange / "adapter_model.safetensors")
     found = {path.name: from_folder(path) for path in (deeper, other, lora, strange)}
     found["tiny"] = from_folder(plain, card={"license": "apache-2.0"})
+    found["taken"] = Repository(found["tiny"].files, card={"license": "cc-by-nc-4.0"})
     found["wider"] = from_folder(tiny.write_model(folder / "wider", wider))
     found["words"] = from_folder(tiny.write_model(folder / "words", big(4, vocab=20_000), ["a", "u"]))
     found["closed"] = Repository(found["tiny"].files, is_gated=True)
@@ -74,11 +75,11 @@ def server(standing: Hub) -> Hub:
     return standing
 
 
-def run(recipes: list[Recipe], tmp_path: Path, url: str, **environment: str) -> list[str]:
+def run(recipes: list[Recipe], tmp_path: Path, url: str, script: str = SCRIPT, **environment: str) -> list[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": url}
     env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", **environment}
     texts = json.dumps([recipe.to_yaml() for recipe in recipes])
-    command = [sys.executable, "-c", SCRIPT, texts, str(tmp_path / "out")]
+    command = [sys.executable, "-c", script, texts, str(tmp_path / "out")]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.strip().splitlines()
 
@@ -104,6 +105,19 @@ def test_an_adapter_brings_its_base_at_the_revision_it_was_trained_on(server: Hu
         "merged",
     ]
     assert any(path.startswith("/api/models/org/tiny/revision/v1") for path, _ in server.asked)
+
+
+def test_licences_are_known_before_any_download(server: Hub, tmp_path: Path) -> None:
+    script = """
+from merging.checkpoint import outline
+from merging.licences import conflicts
+ends = [outline(name) for name in ("org/tiny", "org/taken+org/lora")]
+print(*(type(end).__name__ for end in ends), *(end.tokenizer_hash()[:4] for end in ends), *conflicts(ends))
+"""
+    [said] = run([], tmp_path, server.url, script=script)
+    assert said.startswith("Outline Outline") and "'org/taken+org/lora' is under cc-by-nc-4.0" in said
+    assert said.split()[2] == said.split()[3]
+    assert all(size <= HEADER for size in server.sent("model.safetensors").values())
 
 
 def test_a_gguf_file(server: Hub, tmp_path: Path) -> None:
