@@ -215,6 +215,12 @@ def _check_adapter(adapter: Adapter, headers: Mapping[str, Header]) -> None:
     shapes = {n: part.shape for n, part in adapter.parts.items()}
     shapes |= {n: header.shape for n, (header, _) in adapter.replaced.items()}
     for tensor, shape in shapes.items():
+        if tensor not in headers and layout.is_head(tensor):
+            raise CheckpointError(
+                f"The adapter {str(adapter.folder)!r} changes {tensor}, which its model shares with the embedding: "
+                "untie the head (tie_word_embeddings: false), merge it with PEFT (merge_and_unload, save_pretrained) "
+                "and name the result."
+            )
         if tensor not in headers:
             raise CheckpointError(
                 f"The adapter {str(adapter.folder)!r} changes {tensor}, which its model does not have."

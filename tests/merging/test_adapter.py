@@ -54,18 +54,32 @@ def test_scale(base: Path, tmp_path: Path, config: dict[str, Any], scale: float)
         torch.testing.assert_close(got[name], tensor, atol=1e-6 if "q_proj" in name else 0, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["plain", "rslora", "patterns", "embedding", "saved head"])
-def test_as_peft_merges(base: Path, tmp_path: Path, kind: str) -> None:
+AS_PEFT: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "rslora": {"use_rslora": True},
+    "patterns": {"rank_pattern": {"layers.0.mlp.up_proj": 3}, "alpha_pattern": {"q_proj": 7}},
+    "regular expressions": {
+        "rank_pattern": {r"^model\.layers\.1\..*up_proj": 2, r".*layers\.\d\.self_attn\.q_proj": 3},
+        "alpha_pattern": {r"layers\.[01]\.mlp\.(up|down)_proj": 5, "proj": 11},
+        "use_rslora": True,
+    },
+    "the first pattern wins": {"rank_pattern": {"0.self_attn.q_proj": 2, "q_proj": 5}, "alpha_pattern": {"oj": 9}},
+    "embedding": {"target_modules": ["q_proj", "embed_tokens"]},
+    "head": {"target_modules": ["q_proj", "lm_head"]},
+    "saved norm": {"modules_to_save": ["norm"]},
+    "saved head": {"modules_to_save": ["lm_head"]},
+    "saved embedding": {"modules_to_save": ["embed_tokens"]},
+    "saved embedding and head": {"modules_to_save": ["embed_tokens", "lm_head"]},
+}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", AS_PEFT)
+def test_as_peft_merges(tmp_path: Path, kind: str, tied: bool) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    more: dict[str, Any] = {
-        "plain": {},
-        "rslora": {"use_rslora": True},
-        "patterns": {"rank_pattern": {"layers.0.mlp.up_proj": 3}, "alpha_pattern": {"q_proj": 7}},
-        "embedding": {"target_modules": ["q_proj", "embed_tokens"]},
-        "saved head": {"modules_to_save": ["norm"]},
-    }[kind]
+    base, more = tiny.write_model(tmp_path / "base", tiny.weights(0, tied=tied)), AS_PEFT[kind]
     torch.manual_seed(0)
     config = LoraConfig(**({"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"]} | more))
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
@@ -73,6 +87,10 @@ def test_as_peft_merges(base: Path, tmp_path: Path, kind: str) -> None:
         if parameter.requires_grad:
             parameter.data.copy_(torch.randn_like(parameter) * 0.2 + ("norm" in name))
     model.save_pretrained(tmp_path / "lora")
+    if tied and "head" in kind:  # it would change the embedding too
+        with pytest.raises(CheckpointError, match=r"lm_head\.weight, which its model shares with the embedding"):
+            open_checkpoint(str(tmp_path / "lora"))
+        return
     got = merged(str(tmp_path / "lora"), tmp_path / "out")
     expected = model.merge_and_unload().state_dict()
     for name, tensor in got.items():
@@ -130,6 +148,14 @@ def test_an_adapter_of_another_model_is_refused(base: Path, tmp_path: Path) -> N
         open_checkpoint(str(lora))
     (lora / "adapter_model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="safetensors format only"):
+        open_checkpoint(str(lora))
+
+
+def test_a_pickled_adapter_is_refused_with_what_to_do(base: Path, tmp_path: Path) -> None:
+    lora = tiny.write_adapter(tmp_path / "lora", str(base))
+    torch.save(load_file(lora / "adapter_model.safetensors"), lora / "adapter_model.bin")
+    (lora / "adapter_model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"Convert a pickle where you trust it: PeftModel\.from_pretrained"):
         open_checkpoint(str(lora))
 
 

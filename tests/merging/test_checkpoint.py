@@ -68,6 +68,12 @@ def as_pickle(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
+def as_pickled_shards(folder: Path) -> None:
+    as_pickle(folder)
+    (folder / "pytorch_model.bin").rename(folder / "pytorch_model-00001-of-00001.bin")
+    (folder / "pytorch_model.bin.index.json").write_text("{}")
+
+
 def truncate(folder: Path, size: int) -> None:
     os.truncate(folder / "model.safetensors", size)
 
@@ -92,6 +98,7 @@ BAD = [
     pytest.param(lambda f: truncate(f, 0), "truncated", id="empty file"),
     pytest.param(scramble, "damaged", id="damaged header"),
     pytest.param(as_pickle, r"pickle.*Convert.*save_pretrained", id="pickle only"),
+    pytest.param(as_pickled_shards, r"pickle.*Convert.*from_pretrained\(.*save_pretrained", id="pickled shards"),
     pytest.param(lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors", id="no weights"),
     pytest.param(lambda f: (f / "config.json").unlink(), "no readable config.json", id="no config"),
     pytest.param(lambda f: (f / "config.json").write_text("[1]"), "not a JSON object", id="config no object"),
