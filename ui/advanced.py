@@ -107,7 +107,7 @@ class Advanced:
 
     # Geometry
 
-    def geometry(self, session: Session, request: gr.Request) -> Iterator[Updates]:
+    def survey(self, session: Session, request: gr.Request) -> Iterator[Updates]:
         """Compare the models with their base, layer by layer; takes seconds and can be stopped."""
         d, base = self._screen.drawer, ancestor(session, self._service.checkpoints())
         models = [name for name in dict.fromkeys(session.models) if name != base]

@@ -117,12 +117,12 @@ class Api:
         """List the merge methods and their knobs, as the page builds its sliders from them.
 
         Returns:
-            One object for each method: name, title, paper, summary, formula, inputs (which models it takes:
-            "one", "two", "models", "everyone", "base+models", "base+several", "two+base?" or "models+base?"), random, and knobs: for each knob lo, hi and default of its slider, step, per_model and
-            help. The ends of a slider are no limits: a recipe may hold any finite value.
+            One object for each method: name, title, paper, summary, formula, inputs (which models it takes: "one",
+            "two", "models", "everyone", "base+models", "base+several", "two+base?" or "models+base?"), random, and
+            knobs: for each knob lo, hi and default of its slider, step, per_model and help. The ends of a slider are
+            no limits: a recipe may hold any finite value.
         """
         return finite([_method(method) for method in self._service.methods()])
-
 
     def check(self, recipe_yaml: str) -> dict:
         """Say whether the models of a recipe can be merged, from their configs and headers alone: nothing is merged.

@@ -8,7 +8,8 @@ USUAL = ("slerp", "linear", "ties", "dare_ties", "nuslerp")
 """Methods with a button of their own; the others are one list away."""
 ORDER = (
     *USUAL,
-    *("task_arithmetic", "della", "dare_linear", "della_linear", "breadcrumbs_ties", "breadcrumbs"),
+    *("task_arithmetic", "safemerge", "tsv", "iso_c"),
+    *("della", "dare_linear", "della_linear", "breadcrumbs_ties", "breadcrumbs"),
     *("model_stock", "sce", "karcher", "multislerp", "ram", "ramplus_tl", "nearswap", "arcee_fusion"),
 )
 LAST = ("passthrough",)

@@ -270,6 +270,9 @@ def test_390_px_is_one_column_without_overflow(watched: Watched, serve: Serve, t
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     tops = [page.locator(name).bounding_box() for name in ("#mf-answer", "#mf-chart", "#mf-method", "#mf-strip")]
     assert [box["y"] for box in tops if box] == sorted(box["y"] for box in tops if box)
+    page.locator("#mf-more input").click()
+    found = page.get_by_role("option", name="Passthrough").bounding_box()
+    assert found is not None and found["x"] >= 0 and found["x"] + found["width"] <= 390
 
 
 def test_states_are_designed(watched: Watched, serve: Serve) -> None:

@@ -139,7 +139,7 @@ def test_the_curve_of_another_knob(advanced: Advanced, screen: Screen) -> None:
 
 def test_geometry_reports_and_shows_a_heatmap(advanced: Advanced, screen: Screen, service: FakeService) -> None:
     service.pause = 0.03
-    updates = list(advanced.geometry(Session(), VISITOR))
+    updates = list(advanced.survey(Session(), VISITOR))
     assert any("mf-progress" in update[screen.drawer.geometry] for update in updates[:-1])
     assert "nearly orthogonal" in updates[-1][screen.drawer.geometry]
     assert updates[-1][screen.drawer.compute]["interactive"] is True
@@ -147,7 +147,7 @@ def test_geometry_reports_and_shows_a_heatmap(advanced: Advanced, screen: Screen
 
 def test_geometry_can_be_stopped(advanced: Advanced, screen: Screen, service: FakeService) -> None:
     service.pause = 0.1
-    run = advanced.geometry(Session(), VISITOR)
+    run = advanced.survey(Session(), VISITOR)
     next(run), next(run)
     advanced.halt(VISITOR)
     assert "Stopped" in list(run)[-1][screen.drawer.geometry]
@@ -155,7 +155,7 @@ def test_geometry_can_be_stopped(advanced: Advanced, screen: Screen, service: Fa
 
 def test_without_a_base_geometry_says_so(advanced: Advanced, screen: Screen, service: FakeService) -> None:
     service.checkpoints = lambda: ["zoo:general", "zoo:safety"]  # type: ignore[method-assign]
-    (update,) = advanced.geometry(Session(), SimpleNamespace(session_hash="x"))  # type: ignore[arg-type]
+    (update,) = advanced.survey(Session(), SimpleNamespace(session_hash="x"))  # type: ignore[arg-type]
     assert "no base" in update[screen.drawer.geometry]
     assert ancestor(Session(base="mine"), []) == "mine"
 

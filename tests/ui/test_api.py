@@ -1,4 +1,4 @@
-"""The contract with gradio_client: four endpoints, their shapes, and sentences instead of tracebacks."""
+"""The contract with gradio_client: the endpoints, their shapes, and sentences instead of tracebacks."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ from ui.page import build, launch
 SLERP = Recipe.build(
     "slerp", models=["zoo:general", "zoo:safety"], base_model="zoo:general", parameters={"t": 0.5}
 ).to_yaml()
-NAMES = {"/merge_and_probe", "/frontier", "/chat_pair", "/methods"}
+NAMES = {"/merge_and_probe", "/frontier", "/chat_pair", "/methods", "/check", "/geometry"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def plain(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def test_exactly_four_endpoints_and_they_are_described(client: Client) -> None:
+def test_exactly_these_endpoints_and_they_are_described(client: Client) -> None:
     api: Any = client.view_api(return_format="dict", print_info=False)
     assert set(api["named_endpoints"]) == NAMES
     assert not api["unnamed_endpoints"]
@@ -92,6 +92,23 @@ def test_chat_pair_defaults_and_a_recipe_as_the_other(client: Client, service: C
     assert (service.asked[-1]["max_new_tokens"], service.asked[-1]["seed"]) == (64, 0)
 
 
+def test_check(client: Client, service: ChattyService) -> None:
+    found = client.predict(SLERP, api_name="/check")
+    assert found["mergeable"] is True and "GiB" in found["memory"]
+    assert {"topic", "verdict", "text"} == set(found["findings"][0])
+    service.other_vocabulary = frozenset({"zoo:safety"})
+    found = client.predict(SLERP, api_name="/check")
+    service.other_vocabulary = frozenset()
+    assert found["mergeable"] is False and any("tokenizer_source" in one["text"] for one in found["findings"])
+
+
+def test_geometry(client: Client) -> None:
+    found = client.predict("zoo:base", ["zoo:general", "zoo:safety"], api_name="/geometry")
+    assert found["pairs"] == [[0, 1]] and len(found["cosines"][0]) == len(found["groups"])
+    assert found["cosines"][0][0] is None, "undefined is null"
+    assert "nearly orthogonal" in found["meaning"][0] and plain(found)
+
+
 def test_methods(client: Client) -> None:
     found = client.predict(api_name="/methods")
     assert [row["name"] for row in found] == [method.name for method in methods()]
@@ -120,6 +137,10 @@ def test_methods(client: Client) -> None:
         pytest.param("/chat_pair", [SLERP, "zoo:base", "x", 8, -1], "seed is -1", id="negative seed"),
         pytest.param("/chat_pair", [SLERP, "", "x"], "other is empty", id="no other"),
         pytest.param("/chat_pair", [SLERP, "org/none", "x"], "cannot be found", id="unknown other"),
+        pytest.param("/check", [SLERP.replace("t: 0.5", "u: 0.5")], "line 7", id="the line of the fault"),
+        pytest.param("/geometry", ["", ["zoo:general"]], "base is empty", id="no ancestor"),
+        pytest.param("/geometry", ["zoo:base", []], "give 1 to 8", id="no models"),
+        pytest.param("/geometry", ["zoo:base", "zoo:general"], "no list of names", id="one name, no list"),
     ],
 )
 def test_bad_input_is_one_sentence(client: Client, endpoint: str, given: list[Any], sentence: str) -> None:

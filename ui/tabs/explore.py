@@ -100,7 +100,7 @@ def _wire_drawer(screen: Screen, handles: Handles, advanced: Advanced) -> None:
     d.bands.bend(advanced.bend, here, everything, **DRAG)
     handles.flat.click(advanced.flat, here, everything, **FREE)
     handles.classic.click(advanced.classic, here, everything, **FREE)
-    d.compute.click(advanced.geometry, screen.session, [d.compute, d.halt, d.geometry], **LONG)
+    d.compute.click(advanced.survey, screen.session, [d.compute, d.halt, d.geometry], **LONG)
     d.halt.click(advanced.halt, None, d.halt, **QUIET, queue=False)
     _page().unload(advanced.leave)
 
