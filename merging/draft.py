@@ -16,9 +16,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from merging.disk import Record
 from merging.errors import WriteError
 from merging.manifest import MANIFEST, record
-from merging.writer import Record, write_json
+from merging.writer import write_json
 
 JOURNAL = ".progress.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from merging.disk import Record
 from merging.errors import CheckpointError
 from merging.folder import inside, read_json
-from merging.writer import Record, write_json
+from merging.writer import write_json
 
 if TYPE_CHECKING:
     from merging.parents import Parent

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from merging import fused
 from merging.arithmetic import thread_count
 from merging.card import RECIPE, model_card
 from merging.draft import Draft, check_free, draft
@@ -20,6 +22,8 @@ from merging.writer import SHARD_BYTES, file_bytes, shards, tensor_bytes, write_
 if TYPE_CHECKING:
     from torch import Tensor
 
+WORTH_WAITING = 10**8  # bytes of output
+PATIENCE = 5.0  # seconds: loading takes one, compiling on a machine's first run longer, and goes on meanwhile
 Progress = Callable[[float, str], None]
 
 
@@ -53,16 +57,25 @@ def merge_to_folder(
     """
     out = Path(out)
     check_free(out)
+    fused.ready()  # the compiled loops are loaded beside the planning
     pool = Pool(device, resident=False)
     planned = plan(recipe, pool)
     checkpoints = [pool.checkpoint(name) for name in recipe.models_used()]
     with thread_count(threads), draft(out, _key(planned, device, shard_bytes)) as made:
         hashing = Hashing(checkpoints)
+        _await_loops(planned)
         _write_weights(planned, pool, made, progress, shard_bytes)
         _write_rest(planned, describe(recipe, checkpoints, hashing.result()), made)
     if progress:
         progress(1.0, "done")
     return out
+
+
+def _await_loops(planned: Plan) -> None:
+    """Where much is to be merged, wait a little for the compiled loops; the eager code gives the same bits."""
+    if sum(tensor_bytes(job.shape, planned.dtype) for job in planned.jobs) > WORTH_WAITING:
+        with suppress(TimeoutError):
+            fused.wait(PATIENCE)
 
 
 def _write_weights(planned: Plan, pool: Pool, made: Draft, progress: Progress | None, shard_bytes: int) -> None:

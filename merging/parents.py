@@ -98,11 +98,11 @@ def repository(folder: Path) -> str | None:
 
 def languages(folder: Path) -> tuple[str, ...]:
     """The language tags in the front matter of a folder's README.md; empty where it states none."""
+    if not (folder / "README.md").is_file():
+        return ()
     from huggingface_hub import metadata_load
     from yaml import YAMLError
 
-    if not (folder / "README.md").is_file():
-        return ()
     try:
         card = metadata_load(inside(folder, "README.md"))
     except (OSError, ValueError, YAMLError):

@@ -1,13 +1,12 @@
 """Writes safetensors files, one tensor in memory at a time; a file has its name once it is complete and on the disk."""
 
-import hashlib
 import json
-import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from merging.disk import Output, Record
 from merging.folder import INDEX, SINGLE
 
 if TYPE_CHECKING:
@@ -17,13 +16,6 @@ SHARD_BYTES = 5 * 10**9
 _WORDS = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 Shapes = Mapping[str, Sequence[int]]
-
-
-class Record(NamedTuple):
-    """What a file holds: its size, and the sha256 of its content as 64 hex digits."""
-
-    bytes: int
-    sha256: str
 
 
 def shards(shapes: Shapes, dtype: str, limit: int) -> dict[str, list[str]]:
@@ -68,22 +60,13 @@ def write_shard(path: Path, shapes: Shapes, dtype: str, tensors: Iterable["Tenso
         OSError: The disk refuses.
     """
     temporary = path.with_name(f"{path.name}.tmp")
-    digest, size = hashlib.sha256(), 0
-    with temporary.open("xb") as stream:
-        for piece in _pieces(shapes, dtype, tensors):
-            stream.write(piece)
-            digest.update(piece)
-            size += len(piece)
-        stream.flush()
-        os.fsync(stream.fileno())
+    with Output(temporary) as file:
+        file.write(_header(shapes, dtype))
+        for tensor in tensors:
+            file.write(_raw(tensor))
+        record = file.close()
     temporary.replace(path)
-    return Record(size, digest.hexdigest())
-
-
-def _pieces(shapes: Shapes, dtype: str, tensors: Iterable["Tensor"]) -> "Iterable[bytes | memoryview]":
-    yield _header(shapes, dtype)
-    for tensor in tensors:
-        yield _raw(tensor)
+    return record
 
 
 def write_index(folder: Path, files: Mapping[str, Sequence[str]], shapes: Shapes, dtype: str) -> None:

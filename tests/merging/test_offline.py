@@ -167,3 +167,17 @@ def test_as_a_module(tmp_path: Path) -> None:
 
 def test_merge_error_is_the_root() -> None:
     assert issubclass(WriteError, MergeError)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_one_bad_element_anywhere_is_found(tmp_path: Path, dtype: torch.dtype, value: float) -> None:
+    from merging.errors import CheckpointError
+
+    for place in (0, 1, 7, 31, 64, 127):  # 16 x 8 elements: in vectors and in what is left after them
+        tensors = tiny.weights(0, dtype)
+        tensors["model.embed_tokens.weight"].view(-1)[place] = value
+        name = str(tiny.write_model(tmp_path / f"bad{place}", tensors))
+        with pytest.raises(CheckpointError, match=r"model\.embed_tokens\.weight .*NaN or infinity"):
+            merge_to_folder(Recipe.single(name), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
