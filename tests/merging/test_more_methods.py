@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from merging.changes import Changes
 from merging.errors import RecipeError
 from merging.methods import karcher as karcher_module
 from merging.methods import multislerp as multislerp_module
+from merging.methods import sce as sce_module
 from merging.methods.arcee_fusion import arcee_fusion
 from merging.methods.karcher import karcher
 from merging.methods.model_stock import model_stock
@@ -68,16 +70,10 @@ ODD = {
 }
 
 
-# Passthrough
-
-
 @pytest.mark.parametrize("scale", [1.0, 0.0, -0.5])
 def test_passthrough(scale: float) -> None:
     (x,) = tensors((4, 6), 1)
     assert torch.equal(passthrough(x, scale=scale), x * scale)
-
-
-# Nearswap
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -91,9 +87,6 @@ def test_nearswap(shape: tuple[int, ...], t: float, dtype: torch.dtype) -> None:
 def test_nearswap_below_the_least_distance() -> None:
     base, model = torch.zeros(3), torch.tensor([0.0, 5e-7, 1e-3])
     check(nearswap(base, model, t=2.5e-7), [0.0, 1.25e-7, 2.5e-7], atol=1e-12)
-
-
-# Multi-SLERP
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -144,9 +137,6 @@ def test_multislerp_refuses_what_cannot_be_computed(values: dict, words: str) ->
         multislerp_module.check(values)
 
 
-# Karcher mean
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 @pytest.mark.parametrize(("max_iter", "tol"), [(10, 1e-5), (0, 1e-5), (1, 1e-5), (40, 1e-8), (10, 0.5)])
@@ -165,6 +155,7 @@ def test_karcher_at_the_edges(kind: str) -> None:
 
 def test_karcher_counts_tensors_without_direction_in_the_length() -> None:
     x = torch.tensor([3.0, 4.0])
+    check(karcher([x, torch.tensor([0.0, 0.1])], tol=0.2), [1.53, 2.04])
     check(karcher([x, torch.zeros(2)]), [1.5, 2.0])
     check(karcher([torch.zeros(2), torch.zeros(2)]), [0.0, 0.0])
 
@@ -173,9 +164,6 @@ def test_karcher_counts_tensors_without_direction_in_the_length() -> None:
 def test_karcher_refuses_impossible_steps(steps: float) -> None:
     with pytest.raises(RecipeError, match="max_iter"):
         karcher_module.check({"max_iter": steps, "tol": 1e-5})
-
-
-# Model Stock
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -206,9 +194,6 @@ def test_model_stock_of_opposite_changes_is_the_base(filter_wise: bool) -> None:
     assert torch.equal(model_stock(base, [base, base], filter_wise=filter_wise), base)
 
 
-# SCE
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("select_topk", [1.0, 0.9, 0.5, 0.1, 0.0, -1.0])
@@ -218,12 +203,20 @@ def test_sce(shape: tuple[int, ...], count: int, select_topk: float, scale: floa
     check(sce(base, models, select_topk=select_topk), oracles.sce(flat(base), listed(models), select_topk), atol=5e-6)
 
 
+def test_sce_counts_models_that_changed_nothing() -> None:
+    base, one, two = descendants((4, 6), 2)
+    deltas = tuple(model - base for model in (one, two))
+    apart, kept = (sce_module.Pulls(Changes(found)) for found in ((*deltas, base - base), (*deltas, None)))
+    for topk in (1.0, 0.5):
+        first, second = (sce_module.select(memo, {"select_topk": topk}) for memo in (apart, kept))
+        assert first.weights[:2] == second.weights
+        assert topk == 1 or torch.equal(first.mask, second.mask)
+    torch.testing.assert_close(apart.spread, kept.spread)
+
+
 def test_sce_selects_by_index_where_variances_are_equal() -> None:
     models = [torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0]), torch.tensor([-1.0, -1.0, -1.0, 0.0, 1.0])]
     check(sce(torch.zeros(5), models, select_topk=0.7), [1.0, 1.0, 0.0, 0.0, 0.0])  # 2 of the 3 that differ
-
-
-# RAM
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -249,9 +242,6 @@ def test_ram_refuses_a_negative_magnitude() -> None:
         check_ram({"epsilon": -1e-5})
 
 
-# Arcee Fusion
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("seed", range(4))
@@ -273,9 +263,6 @@ def test_arcee_fusion_at_the_edges(kind: str) -> None:
     (x,) = tensors((4, 6), 1)
     got = arcee_fusion(x, ODD[kind](x))
     assert ((got == x) | (got == ODD[kind](x))).all()
-
-
-# All of them
 
 
 @pytest.mark.parametrize(
