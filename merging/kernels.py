@@ -4,10 +4,11 @@ Each does, element by element, the very operations of the eager code beside it (
 in the same order and each rounded to float32, so that both give the same bits; no fast-math flag is set where rounding
 could differ. Tensors come in as addresses, because their number and dtypes vary and one compiled function serves all.
 Imported by `merging.fused` alone, in the background: compiling takes some seconds once on a machine (numba keeps the
-result beside this file or in its cache folder).
+result beside this file or in its cache folder, for as long as this very file is not changed: so all of it is here).
 """
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, from_dtype, njit, types
 from numba.extending import intrinsic
 
@@ -48,6 +49,35 @@ def _pointer(typingctx, address):
         return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(types.uint64), codegen
+
+
+@intrinsic
+def _as_float(typingctx, word):
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.uint32), codegen
+
+
+@intrinsic
+def _as_bits(typingctx, value):
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.uint32(types.float32), codegen
+
+
+@njit(inline="always")
+def _wide(half):
+    """The float32 value of a bfloat16 element."""
+    return _as_float(np.uint32(np.uint32(half) << _SIXTEEN))
+
+
+@njit(inline="always")
+def _rounded(value):
+    """The bits of a float32 value, its upper half rounded to nearest even."""
+    bits = _as_bits(value)
+    return np.uint32(bits + _HALF + ((bits >> _SIXTEEN) & _ONE))
 
 
 @njit(inline="always")
@@ -95,6 +125,14 @@ def _delta(bits, values, base, source, kind, start, count):
     if kind != F32_DELTA:
         for i in range(count):
             values[i] = values[i] - base[i]
+
+
+@njit(inline="always")
+def _read(bits, values, own_bits, own, base, base_kind, source, kind, start, count):
+    """As `_delta`, where the base is not at hand yet."""
+    if kind != F32_DELTA:
+        _load(own_bits, own, base, base_kind, start, count)
+    _delta(bits, values, own, source, kind, start, count)
 
 
 @njit(inline="always")
@@ -171,9 +209,31 @@ def _elect(votes, rules, total, sign, share, normalize, count):
         total[i] = total[i] * sign[i] + zero
 
 
+@njit(inline="always")
+def _sum_of_two(one, two, first, second, out, out_kind, start, count):
+    """As `weighted_sum` for two bfloat16 tensors, what every slider between two models does: in registers alone."""
+    x = carray(_pointer(one + np.uint64(2 * start)), count, np.uint16)
+    y = carray(_pointer(two + np.uint64(2 * start)), count, np.uint16)
+    if out_kind == BF16:
+        narrow = carray(_pointer(out + np.uint64(2 * start)), count, np.uint16)
+        for i in range(count):
+            narrow[i] = np.uint16(_rounded(_wide(x[i]) * first + _wide(y[i]) * second) >> _SIXTEEN)
+    elif out_kind == F32:
+        values = carray(_pointer(out + np.uint64(4 * start)), count, np.float32)
+        for i in range(count):
+            values[i] = _wide(x[i]) * first + _wide(y[i]) * second
+    else:
+        words = carray(_pointer(out + np.uint64(4 * start)), count, np.uint32)
+        for i in range(count):
+            words[i] = _rounded(_wide(x[i]) * first + _wide(y[i]) * second) & _HIGH
+
+
 @njit(types.void(_U64[::1], _U8[::1], _F32[::1], _U64, _U8, _I64, _I64), nogil=True, cache=True)
 def weighted_sum(sources, kinds, factors, out, out_kind, start, end):
     """Elements [start, end) of Σ factor · source."""
+    if len(sources) == 2 and kinds[0] == BF16 and kinds[1] == BF16:
+        _sum_of_two(sources[0], sources[1], factors[0], factors[1], out, out_kind, start, end - start)
+        return
     bits, part_bits = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     total, part = bits.view(np.float32), part_bits.view(np.float32)
     for low in range(start, end, BLOCK):
@@ -227,9 +287,7 @@ def peak(base, base_kind, source, kind, start, end):
     found = np.uint32(0)
     for low in range(start, end, BLOCK):
         count = min(BLOCK, end - low)
-        if kind != F32_DELTA:
-            _load(own_bits, own, base, base_kind, low, count)
-        _delta(bits, values, own, source, kind, low, count)
+        _read(bits, values, own_bits, own, base, base_kind, source, kind, low, count)
         for i in range(count):
             found = max(found, bits[i] & _MAGNITUDE)
     return np.uint64(found)
@@ -246,9 +304,7 @@ def kept_sum(base, base_kind, source, kind, rules, factor, start, end):
         exact = np.float64(0)
         for low in range(whole, min(whole + EXACT, end), BLOCK):
             count = min(BLOCK, end - low)
-            if kind != F32_DELTA:
-                _load(own_bits, own, base, base_kind, low, count)
-            _delta(bits, values, own, source, kind, low, count)
+            _read(bits, values, own_bits, own, base, base_kind, source, kind, low, count)
             _keep(values, rules[0], low, count, np.float32(1))
             for i in range(count):
                 exact += np.rint(abs(np.float64(values[i])) * factor)
@@ -263,9 +319,7 @@ def histogram(base, base_kind, source, kind, start, end, counts):
     values, own = bits.view(np.float32), own_bits.view(np.float32)
     for low in range(start, end, BLOCK):
         count = min(BLOCK, end - low)
-        if kind != F32_DELTA:
-            _load(own_bits, own, base, base_kind, low, count)
-        _delta(bits, values, own, source, kind, low, count)
+        _read(bits, values, own_bits, own, base, base_kind, source, kind, low, count)
         for i in range(count):
             counts[(bits[i] & _MAGNITUDE) >> np.uint32(SHIFT)] += 1
 
@@ -278,9 +332,7 @@ def gather(base, base_kind, source, kind, wanted, start, end, magnitudes, places
     found = 0
     for low in range(start, end, BLOCK):
         count = min(BLOCK, end - low)
-        if kind != F32_DELTA:
-            _load(own_bits, own, base, base_kind, low, count)
-        _delta(bits, values, own, source, kind, low, count)
+        _read(bits, values, own_bits, own, base, base_kind, source, kind, low, count)
         inside = 0
         for i in range(count):
             inside += (bits[i] & _MAGNITUDE) >> np.uint32(SHIFT) == wanted

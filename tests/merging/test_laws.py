@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 numbers = st.sampled_from([0.0, 0.1, 0.35, 0.5, 0.8, 1.0, 1.3, -0.4])
 positive = st.sampled_from([0.1, 0.35, 0.5, 0.8, 1.0, 1.3])
 POSITIVE = ("weight", "eps", "epsilon", "max_iter")
-LIGHT = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LIGHT = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def build(name: str, family: dict[str, str], knobs: dict[str, Any], **more: Any) -> Recipe:

@@ -320,3 +320,6 @@ def test_a_weighted_sum_rounds_once(target: torch.dtype, rounds: torch.dtype | N
     weighted_sum([(one.bfloat16(), 0.3), (two, 0.7), (three, 1.0)], out, scratch)
     exact = one.bfloat16().float() * 0.3 + two * 0.7 + three
     assert torch.equal(out, exact.to(rounds or target).to(target))
+    weighted_sum([(one.bfloat16(), 0.3), (two.bfloat16(), 0.7)], out, scratch)
+    exact = one.bfloat16().float() * 0.3 + two.bfloat16().float() * 0.7
+    assert torch.equal(out, exact.to(rounds or target).to(target))
