@@ -12,7 +12,7 @@ from eval.errors import Cancelled
 from merging import Recipe, registry
 from merging.errors import MergeError, RecipeError
 from ui.components.controls import says
-from ui.components.dress import labels
+from ui.components.dress import dress, labels
 from ui.components.heat import heat
 from ui.components.layers import aimed, keys
 from ui.components.loaded import progress, trouble
@@ -49,7 +49,7 @@ class Advanced:
             typed = {self._screen.session: replace(session, draft=text)}
             yield {d.note: said, d.back: gr.update(visible=True)} | typed
             return
-        yield from self._show.arrive(wanted, axes, path)
+        yield self._show.arrive(wanted, axes, path)
 
     def type(self, session: Session, text: str) -> Updates:
         """Every change of the text: it is kept whatever the controls do meanwhile."""
@@ -68,7 +68,7 @@ class Advanced:
 
     def back(self, session: Session, axes: Axes, path: Path) -> Iterator[Updates]:
         """The typed text is given up for the recipe of the moment."""
-        yield from self._show.arrive(replace(session, draft=None), axes, path)
+        yield self._show.arrive(replace(session, draft=None), axes, path)
 
     # Layers
 
@@ -99,11 +99,9 @@ class Advanced:
             yield from self._curved(session.with_value(key[0], session.value(*key), key[1]), axes, path, whole=True)
 
     def _curved(self, session: Session, axes: Axes, path: Path, *, whole: bool = False) -> Iterator[Updates]:
-        if whole:
-            yield from self._show.arrive(session, axes, path)
-            return
-        words = labels(self._screen.controls, session, registry.get(session.method))
-        yield from self._show.recipe(session, axes, path, words | {self._screen.session: session})
+        controls, method = self._screen.controls, registry.get(session.method)
+        first = dress(controls, session, method, self._service.checkpoints()) if whole else {}
+        yield from self._show.drag(session, axes, path, first | labels(controls, session, method))
 
     # Geometry
 

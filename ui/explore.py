@@ -33,50 +33,48 @@ class Explore:
     # Choices
 
     def open(self, session: Session, axes: Axes, path: Path) -> Iterator[Updates]:
-        """The page or the tab was opened: show what is known, then merge what the controls say."""
-        yield from self._show.arrive(session, axes, path)
+        """The page or the tab was opened: show what is known; `settle` then merges what the controls say."""
+        yield self._show.arrive(session, axes, path)
+
+    def settle(self, session: Session) -> Updates:
+        """After every change but a drag: merge what the controls say."""
+        return self._show.settled(session)
 
     def wake(self, session: Session) -> Updates:
         """While the models are prepared: once they are, merge what the controls say."""
-        phase, s = self._service.status().phase, self._screen
-        if phase not in ("ready", "failed"):
-            return {s.awake: gr.skip()}
-        try:
-            recipe = session.recipe()
-        except RecipeError:
-            return {s.awake: gr.Timer(active=False)}
-        found = self._show.merged(session, recipe) | self._show.bent(session) | self._show.checked(recipe)
-        return {s.awake: gr.Timer(active=False)} | found
+        if self._service.status().phase not in ("ready", "failed"):
+            return {self._screen.awake: gr.skip()}
+        return {self._screen.awake: gr.Timer(active=False)} | self._show.settled(session)
 
     def choose_method(self, session: Session, axes: Axes, path: Path, name: str) -> Iterator[Updates]:
         """A method button, or a choice from the list of the other methods."""
         if not name or name == session.method:
             return
-        yield from self._show.arrive(session.with_method(name, self._service.checkpoints()), axes, path)
+        yield self._show.arrive(session.with_method(name, self._service.checkpoints()), axes, path)
 
     def choose_models(self, session: Session, axes: Axes, path: Path, *names: str | None) -> Iterator[Updates]:
         """A picker: base, then the model slots."""
-        yield from self._show.arrive(chosen(session, registry.get(session.method), names), axes, path)
+        yield self._show.arrive(chosen(session, registry.get(session.method), names), axes, path)
 
     def move(self, session: Session, axes: Axes, path: Path, *values: Any) -> Iterator[Updates]:
         """A slider, the seed or a switch: the star moves at once, the merge follows."""
         method = registry.get(session.method)
         session = moved(session, method, values)
         words = labels(self._screen.controls, session, method)
-        yield from self._show.recipe(session, axes, path, words | {self._screen.session: session})
+        yield from self._show.drag(session, axes, path, words)
 
     def choose(self, session: Session, axes: Axes, path: Path, event: gr.EventData) -> Iterator[Updates]:
         """A one-click alternative beside the recipe chip."""
         make = {"curve": curve, "task": task_slerp}.get(str(getattr(event, "choice", "")))
         if make is not None and session.method == "slerp":
-            yield from self._show.arrive(make(session, self._service.checkpoints()), axes, path)
+            yield self._show.arrive(make(session, self._service.checkpoints()), axes, path)
 
     def pick(self, session: Session, axes: Axes, path: Path, event: gr.EventData) -> Iterator[Updates]:
         """A point of the chart: its recipe is loaded. The id comes from the client, so it is looked up."""
         wanted = str(getattr(event, "id", ""))
         point = next((point for point in self._service.points() if point.id == wanted), None)
         if point is not None:
-            yield from self._show.arrive(loaded(session, point.recipe), axes, path)
+            yield self._show.arrive(loaded(session, point.recipe), axes, path)
 
     def turn(self, session: Session, axes: Axes, path: Path, event: gr.EventData) -> Updates:
         """Other axes."""
@@ -130,7 +128,7 @@ class Explore:
 
     def refresh(self, session: Session, axes: Axes, path: Path) -> Iterator[Updates]:
         """After measuring: show the recipe of the moment, which may have moved on meanwhile."""
-        yield from self._show.recipe(session, axes, path, {}, whole=True)
+        yield self._show.known(session, axes, path, whole=True)
 
     def stop(self, request: gr.Request) -> Any:
         """Stop this visitor's work at its next batch."""

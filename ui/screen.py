@@ -68,28 +68,29 @@ class Show:
         self._service = service
         self._screen = screen
 
-    def arrive(self, session: Session, axes: Axes, path: Path) -> Iterator[Updates]:
-        """Every widget shows the session, then its recipe is merged."""
-        s, method = self._screen, registry.get(session.method)
+    def arrive(self, session: Session, axes: Axes, path: Path) -> Updates:
+        """Every widget shows the session; `settled` then merges its recipe.
+
+        Two steps, each its own event, and not two answers of one: a busy browser takes the second answer of an event
+        for the first, and would lose what only the first one said.
+        """
+        s, method, d = self._screen, registry.get(session.method), self._screen.drawer
         dressed = dress(s.controls, session, method, self._service.checkpoints())
-        first = dressed | {s.session: session} | self._drawn(session, method)
-        yield from self.recipe(session, axes, path, first, whole=True)
+        drawn = {s.session: session, d.card: card(method), d.aim: picker(session)}
+        return dressed | drawn | self.known(session, axes, path, whole=True)
 
-    def recipe(
-        self, session: Session, axes: Axes, path: Path, first: Updates, *, whole: bool = False
-    ) -> Iterator[Updates]:
-        """What is known of the recipe at once (with the updates in `first`), then what merging it reports.
+    def known(self, session: Session, axes: Axes, path: Path, *, whole: bool = False) -> Updates:
+        """What is known of the recipe without merging it.
 
-        `whole` redraws the points of the chart too and says at once that it merges; a drag leaves both alone.
+        `whole` redraws the points of the chart too and says that it merges; a drag leaves both alone.
         """
         s = self._screen
         try:
             recipe = session.recipe()
         except RecipeError as problem:
-            yield first | self.refused(session, problem) | self.bent(session)
-            return
+            return self.refused(session, problem) | self.bent(session)
         points = self._service.points()
-        known = first | self._known(recipe, points, axes) | text_of(s.drawer, session, recipe)
+        known = self._known(recipe, points, axes) | text_of(s.drawer, session, recipe)
         if whole:
             known[s.chart] = self.chart(recipe, axes, path, points)
         status = self._service.status()
@@ -97,11 +98,32 @@ class Show:
             failed = status.phase == "failed"
             doing = "not merged" if failed else "merges as soon as the models are ready"
             said = loaded(recipe.label(), recipe.digest(), doing, problem=status.text if failed else "")
-            yield known | {s.loaded: said, s.awake: gr.Timer(active=not failed)} | self.bent(session)
-            return
-        yield known | ({s.loaded: loaded(recipe.label(), recipe.digest(), "merging …")} if whole else {})
-        yield self.merged(session, recipe)
-        yield self.bent(session) | (self.checked(recipe) if whole else {})
+            return known | {s.loaded: said, s.awake: gr.Timer(active=not failed)} | self.bent(session)
+        return known | ({s.loaded: loaded(recipe.label(), recipe.digest(), "merging …")} if whole else {})
+
+    def drag(self, session: Session, axes: Axes, path: Path, first: Updates) -> Iterator[Updates]:
+        """What is known at once (with the updates in `first`), then the same with what merging it reports.
+
+        The second answer repeats the first, for the reason given at `arrive`.
+        """
+        first = first | {self._screen.session: session} | self.known(session, axes, path)
+        yield first
+        if recipe := self._mergeable(session):
+            yield first | self.merged(session, recipe) | self.bent(session)
+
+    def settled(self, session: Session) -> Updates:
+        """Merge what the controls say, and tell what that did and whether it can be done."""
+        recipe = self._mergeable(session)
+        if recipe is None:
+            return {self._screen.loaded: gr.skip()}
+        return self.merged(session, recipe) | self.bent(session) | self.checked(recipe)
+
+    def _mergeable(self, session: Session) -> Recipe | None:
+        """The session's recipe, where there is one and the models are there."""
+        try:
+            return session.recipe() if self._service.status().phase == "ready" else None
+        except RecipeError:
+            return None
 
     def merged(self, session: Session, recipe: Recipe) -> Updates:
         """Merge in place and say what that did."""
@@ -163,11 +185,6 @@ class Show:
             except MergeError:
                 names = ()
         return {self._screen.drawer.bands: shown(session, names)}
-
-    def _drawn(self, session: Session, method: registry.Method) -> Updates:
-        """What of the drawer depends on the method and the models alone."""
-        d = self._screen.drawer
-        return {d.card: card(method), d.aim: picker(session)}
 
     def checked(self, recipe: Recipe) -> Updates:
         """Why these checkpoints can or cannot be merged, and what the merge keeps in memory."""

@@ -238,6 +238,17 @@ def test_a_method_from_the_list(watched: Watched, serve: Serve) -> None:
     expect(page.locator("#mf-more input")).to_have_value("")
 
 
+def test_of_two_quick_choices_the_last_is_merged(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(merging=1.5))
+    page.locator("#mf-method label", has_text="Linear").click()
+    expect(page.locator(CHIP)).to_contain_text("linear")
+    page.locator("#mf-method label", has_text=re.compile("^ ?TIES$")).click()
+    expect(page.locator(CHIP)).to_contain_text("ties")
+    expect(page.locator("#mf-loaded")).to_contain_text(re.compile(r"ties .*merged in \d+ ms", re.DOTALL))
+    page.wait_for_timeout(2000)
+    expect(page.locator(CHIP)).to_contain_text("ties")
+
+
 def test_three_models_fit_without_scrolling(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve())
     page.locator("#mf-method label", has_text="DARE-TIES").click()

@@ -151,12 +151,14 @@ class FakeService:
 
     Attributes:
         pause: Seconds between two steps of a probe.
+        merging: Seconds that a merge takes.
         phase: What `status` says; set it to try the other states.
         fails: Checkpoints that cannot be merged.
         other_vocabulary: Checkpoints whose vocabulary is told to be another one.
     """
 
     pause: float = 0.0
+    merging: float = 0.0
     phase: str = "ready"
     empty: bool = False
     queue: int = 0
@@ -214,6 +216,7 @@ class FakeService:
 
     def apply(self, recipe: Recipe) -> Any:
         self._refuse(recipe)
+        time.sleep(self.merging)
         with self._lock:
             self.applied.append(recipe.label())
         notes = (

@@ -162,15 +162,16 @@ def test_without_a_base_geometry_says_so(advanced: Advanced, screen: Screen, ser
 
 def test_a_refused_merge_shows_why_in_the_drawer(screen: Screen, service: FakeService) -> None:
     service.other_vocabulary = frozenset({"zoo:safety"})
-    found = last(Explore(service, screen).open(Session(), AXES, ()), screen.drawer.check)
+    found = Explore(service, screen).settle(Session())[screen.drawer.check]
     assert "cannot be merged" in found and "tokenizer_source" in found
 
 
-def test_a_recipe_by_layer_shows_its_curve(advanced: Advanced, screen: Screen) -> None:
+def test_a_recipe_by_layer_shows_its_curve(advanced: Advanced, screen: Screen, service: FakeService) -> None:
     text = Recipe.build(
         "slerp", models=["zoo:general", "zoo:safety"], base_model="zoo:general", parameters={"t": [0, 1]}
     ).to_yaml()
-    value = last(advanced.use_yaml(Session(), AXES, (), text), screen.drawer.bands)
+    session = last(advanced.use_yaml(Session(), AXES, (), text), screen.session)
+    value = Explore(service, screen).settle(session)[screen.drawer.bands]
     assert value["rows"][1]["anchors"] == [0, 0.25, 0.5, 0.75, 1]
     assert value["rows"][1]["dots"][-1] == [17, 1.0]
     assert dict(value["outside"]) == {"embedding": 0.0, "final norm": 0.0}

@@ -30,10 +30,11 @@ def build(service: Service, session: gr.State) -> None:
     screen, handles = _layout(service, session)
     explore = Explore(service, screen)
     _wire(screen, explore)
-    _wire_drawer(screen, handles, Advanced(service, screen))
+    _wire_drawer(screen, handles, explore, Advanced(service, screen))
     if isinstance(tab, gr.Tab):
         # another tab may have moved the recipe meanwhile
-        tab.select(explore.open, [screen.session, screen.axes, screen.path], screen.everything, **FREE)
+        here = [screen.session, screen.axes, screen.path]
+        _settling(screen, explore, tab.select(explore.open, here, screen.everything, **FREE))
 
 
 def _layout(service: Service, session: gr.State) -> tuple[Screen, Handles]:
@@ -72,30 +73,39 @@ def _wire(screen: Screen, explore: Explore) -> None:
     pickers = [shown.base, *shown.models]
     moving = shown.moving
     for picker in (shown.method, shown.more):
-        picker.input(explore.choose_method, [*here, picker], everything, **DRAG)
+        _settling(screen, explore, picker.input(explore.choose_method, [*here, picker], everything, **DRAG))
     # what is typed into the list searches it, so it must replace the title that stands there
     shown.more.focus(None, None, None, js="() => document.querySelector('#mf-more input')?.select()", **QUIET)
-    gr.on([picker.input for picker in pickers], explore.choose_models, [*here, *pickers], everything, **DRAG)
+    chosen = gr.on([picker.input for picker in pickers], explore.choose_models, [*here, *pickers], everything, **DRAG)
     gr.on([widget.input for widget in moving], explore.move, [*here, *moving], everything, **DRAG)
-    screen.loaded.choose(explore.choose, here, everything, **FREE)
-    screen.chart.pick(explore.pick, here, everything, **FREE)
+    other = screen.loaded.choose(explore.choose, here, everything, **FREE)
+    picked = screen.chart.pick(explore.pick, here, everything, **FREE)
     screen.chart.axes(explore.turn, here, [screen.axes, screen.chart], **FREE)
     for button, work in ((screen.probe, explore.probe), (screen.trace, explore.trace)):
-        button.click(work, here, everything, **LONG).then(explore.refresh, here, everything, **FREE)
+        measured = button.click(work, here, everything, **LONG)
+        _settling(screen, explore, measured.then(explore.refresh, here, everything, **FREE))
     screen.stop.click(explore.stop, None, screen.stop, **QUIET, queue=False)
     awake = [screen.awake, screen.loaded, screen.drawer.bands, screen.drawer.check, screen.drawer.memory]
     screen.awake.tick(explore.wake, screen.session, awake, **FREE)
     page = _page()
-    page.load(explore.open, here, everything, **FREE)
+    opened = page.load(explore.open, here, everything, **FREE)
+    _settling(screen, explore, chosen, other, picked, opened)
     page.unload(explore.leave)
 
 
-def _wire_drawer(screen: Screen, handles: Handles, advanced: Advanced) -> None:
+def _settling(screen: Screen, explore: Explore, *events: Any) -> None:
+    """After each of these events, merge what it left in the session."""
+    d = screen.drawer
+    for event in events:
+        event.then(explore.settle, screen.session, [screen.loaded, d.bands, d.check, d.memory], **DRAG)
+
+
+def _wire_drawer(screen: Screen, handles: Handles, explore: Explore, advanced: Advanced) -> None:
     d, everything = screen.drawer, screen.everything
     here = [screen.session, screen.axes, screen.path]
-    handles.use.click(advanced.use_yaml, [*here, d.yaml], everything, **FREE)
+    used = handles.use.click(advanced.use_yaml, [*here, d.yaml], everything, **FREE)
+    _settling(screen, explore, used, d.back.click(advanced.back, here, everything, **FREE))
     d.yaml.input(advanced.type, [screen.session, d.yaml], [screen.session, d.note, d.back], **DRAG)
-    d.back.click(advanced.back, here, everything, **FREE)
     d.aim.input(advanced.aim, [screen.session, d.aim], [screen.session, d.bands], **DRAG)
     d.bands.bend(advanced.bend, here, everything, **DRAG)
     handles.flat.click(advanced.flat, here, everything, **FREE)
