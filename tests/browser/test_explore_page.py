@@ -286,12 +286,18 @@ def test_390_px_is_one_column_without_overflow(watched: Watched, serve: Serve, t
     assert found is not None and found["x"] >= 0 and found["x"] + found["width"] <= 390
 
 
-def test_states_are_designed(watched: Watched, serve: Serve) -> None:
+def test_while_the_models_are_prepared_a_bar_says_how_far(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve(phase="preparing"))
     expect(page.locator("#mf-status [role=progressbar]")).to_be_visible()
     expect(page.locator("#mf-loaded")).to_contain_text("as soon as the models are ready")
+
+
+def test_an_empty_chart_says_what_to_do(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve(empty=True))
     expect(page.locator(".mf-hint")).to_contain_text("press Probe")
+
+
+def test_a_failed_start_says_what_to_do(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve(phase="failed"))
     expect(page.locator("#mf-loaded .mf-problem")).to_contain_text("check the connection")
 
