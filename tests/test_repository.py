@@ -29,7 +29,10 @@ def test_space_python_is_supported() -> None:
     assert (ROOT / front_matter()["app_file"]).is_file()
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-training.txt"])
+REQUIREMENTS = ["requirements.txt", "requirements-dev.txt", "requirements-training.txt", "benchmarks/requirements.txt"]
+
+
+@pytest.mark.parametrize("file", REQUIREMENTS)
 def test_every_requirement_is_pinned(file: str) -> None:
     for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
         entry = line.split("#")[0].strip()
