@@ -14,7 +14,7 @@ ORDER = (
 )
 LAST = ("passthrough",)
 # Titles that would not fit a button or the legend; the method's card has the full one.
-BRIEF = {"nuslerp": "Task SLERP"}
+BRIEF = {"nuslerp": "Task SLERP", "tsv": "TSV-Merge", "iso_c": "Iso-C"}
 PICKERS = 4
 """Model pickers there are; a recipe in YAML may name more."""
 
