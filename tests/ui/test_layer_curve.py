@@ -32,7 +32,7 @@ def test_every_number_of_every_method_can_go_by_layer(name: str) -> None:
     session = Session().with_method(name, FAMILY)
     for _, key in keys(session):
         low = float(session.value(*key))
-        bent = session.with_curve(key, Curve(((low,) * 5, (low,) * 4 + (low * 0.9 + 0.01,), (low,) * 5)))
+        bent = session.with_curve(key, Curve(((low,) * 5, (low,) * 4 + (low * 0.9 + 0.003,), (low,) * 5)))
         recipe = bent.recipe()
         assert bent.curves.keys() == {key} and Session.from_recipe(recipe).curves.keys() == {key}
         assert recipe.digest() != session.recipe().digest()
