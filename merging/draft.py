@@ -106,7 +106,9 @@ def check_free(out: Path) -> None:
 
 def size(count: int) -> str:
     """Bytes in words."""
-    return f"{count / 1e9:.2f} GB" if count >= 10**7 else f"{count:,} bytes"
+    if count >= 10**9:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 10**7 else f"{count:,} bytes"
 
 
 @contextmanager
