@@ -14,6 +14,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from babel import Locale
 from babel.dates import format_date
@@ -108,7 +109,7 @@ def _dates(language: str) -> Iterator[tuple[str, str, str, str]]:
 def _sums() -> Iterator[tuple[str, str, str, str]]:
     pick = random.Random("sums")
     seen: set[str] = set()
-    while len(seen) < 30:
+    while len(seen) < 45:
         one, two = pick.randint(2, 20), pick.randint(2, 20)
         asked = pick.choice([f"{one} + {two}", f"{max(one, two)} - {min(one, two)}"])
         if asked not in seen:
@@ -161,7 +162,7 @@ def rows() -> list[dict[str, Any]]:
         {
             "id": f"templated-{kind}-{topic}-{language}", "cluster": f"templated-{kind}-{topic}", "kind": "templated",
             "language": language, "category": kind, "topic": f"templated-{kind}-{topic}".lower(),
-            "prompt": ASK[kind][language].format(asked), "answer": answer,
+            "prompt": normalize("NFC", ASK[kind][language].format(asked)), "answer": normalize("NFC", answer),
         }
         for language in LANGUAGES
         for kind, topic, asked, answer in pairs(language)
