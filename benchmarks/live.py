@@ -223,7 +223,8 @@ def main() -> None:
     found: dict[str, Any] = {"machine": machine(), "threads": given.threads, "rounds": given.rounds}
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         models = synthetic(Path(folder), given.layers, 1 << 40)
-        show_head(f"{given.layers} layers, bfloat16, {given.threads} threads, load {os.getloadavg()[0]:.1f}; milliseconds")
+        words = f"{given.layers} layers, bfloat16, {given.threads} threads, load {os.getloadavg()[0]:.1f}"
+        show_head(f"{words}; milliseconds")
         found["synthetic"] = measure(models, threads=given.threads, rounds=given.rounds)
         if given.mergekit_python:
             print("\nmergekit's merge_state_dicts, tensors in memory for both")

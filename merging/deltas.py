@@ -1,4 +1,4 @@
-"""The delta (task vector) of one tensor of one model, read where it lies: no copy of what can be subtracted on the fly."""
+"""The delta (task vector) of one tensor of one model, read where it lies: what can be subtracted is not stored."""
 
 from dataclasses import dataclass
 from functools import cached_property
