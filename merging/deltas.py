@@ -205,10 +205,10 @@ def rule_words(kernels: Any, rules: "list[tuple[Rule | None, float, float]]") ->
     """Rules with their scale and weight, as the compiled loops read them."""
     import numpy as np
 
-    words = np.zeros(len(rules), kernels.rule_type)
-    for word, (rule, scale, weight) in zip(words, rules, strict=True):
-        word["kind"] = 0 if rule is None else kernels.KINDS[type(rule).__name__]
-        word["scale"], word["weight"] = scale, weight
+    words: Any = np.zeros(len(rules), kernels.rule_type)
+    for place, (rule, scale, weight) in enumerate(rules):
+        words["kind"][place] = 0 if rule is None else kernels.KINDS[type(rule).__name__]
+        words["scale"][place], words["weight"][place] = scale, weight
         for name, value in (rule.words() if rule else {}).items():
-            word[name] = value
+            words[name][place] = value
     return words

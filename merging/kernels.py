@@ -7,6 +7,8 @@ Imported by `merging.fused` alone, in the background: compiling takes some secon
 result beside this file or in its cache folder, for as long as this very file is not changed: so all of it is here).
 """
 
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportPrivateImportUsage=false
+# (numba's intrinsics are called without the typing context that their definitions take, and its stubs lack carray)
 import numpy as np
 from llvmlite import ir
 from numba import carray, from_dtype, njit, types

@@ -56,8 +56,8 @@ def _fused(one: "Tensor", two: "Tensor | float", three: "Tensor | float") -> "Te
     """One · two + three rounded once: float64 holds the product of two float32 numbers exactly."""
     import torch
 
-    wide = [part.double() if isinstance(part, torch.Tensor) else part for part in (one, two, three)]
-    return (wide[0] * wide[1]).add_(wide[2]).float()
+    wide = [part.double() if isinstance(part, torch.Tensor) else part for part in (two, three)]
+    return one.double().mul_(wide[0]).add_(wide[1]).float()
 
 
 def _single(number: float) -> float:

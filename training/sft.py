@@ -15,7 +15,7 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from training.design import Plan
 from training.mixture import Row
@@ -32,7 +32,7 @@ def encode(row: Row, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> dic
     asked = [{"role": "user", "content": row.prompt}]
     before = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     whole = tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": row.answer}], tokenize=False)
-    start = tokenizer(before, add_special_tokens=False).input_ids
+    start = tokenizer(str(before), add_special_tokens=False).input_ids
     rest = tokenizer(str(whole)[len(str(before)) :].rstrip("\n"), add_special_tokens=False).input_ids
     return {"input_ids": [*start, *rest][:max_tokens], "labels": [*[IGNORED] * len(start), *rest][:max_tokens]}
 
@@ -153,7 +153,7 @@ def _write(model: PeftModel, plan: Plan, out: Path, record: Mapping[str, Any]) -
         if "lora_" in name:
             value.data = value.data.to(torch.bfloat16)
     model.peft_config["default"].base_model_name_or_path = plan.start
-    model.save_pretrained(draft)
+    model.save_pretrained(str(draft))
     (draft / "README.md").unlink(missing_ok=True)  # a model card template with nothing filled in
     (draft / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.chmod(0o755)

@@ -20,9 +20,20 @@ TOPICS = ("architecture", "layers", "shapes", "vocabulary", "tokenizer", "licenc
 class Outline(Protocol):
     """What is compared of a checkpoint: `merging.checkpoint.Outline`, named here so that no tensor room is needed."""
 
-    name: str
-    config: Any
-    headers: Any
+    @property
+    def name(self) -> str:
+        """As the recipe writes it."""
+        ...
+
+    @property
+    def config(self) -> Any:
+        """Its config.json."""
+        ...
+
+    @property
+    def headers(self) -> Any:
+        """Shape and dtype of every stored tensor."""
+        ...
 
     @property
     def layers(self) -> int:

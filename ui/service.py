@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from eval.errors import EvalError
 from eval.judges.rules import RuleJudge
@@ -143,7 +143,7 @@ class DeviceService:
 
         outlines = self._outlines(recipe)
         found = compatibility(outlines, slices=not recipe.is_whole, aligned=recipe.tokenizer is not None)
-        return findings(outlines, found.problems, found.warnings)
+        return findings(cast("Sequence[Any]", outlines), found.problems, found.warnings)
 
     def tensors(self, recipe: Recipe) -> tuple[str, ...]:
         """Names of the tensors of the merged model's donor.
@@ -270,7 +270,9 @@ class DeviceService:
             EvalError: One of the models gives nothing, or has no tokenizer.
         """
         panes = []
-        for slot, recipe, messages in (("explore", left, left_messages), ("compare", right, right_messages)):
+        both: tuple[tuple[Slot, Recipe, Sequence[Message]], ...]
+        both = (("explore", left, left_messages), ("compare", right, right_messages))
+        for slot, recipe, messages in both:
             live = self._live(slot, *recipe.models_used())
             with self._turns.turn(Urgency.CHAT):
                 live.apply(recipe)

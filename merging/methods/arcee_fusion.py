@@ -13,7 +13,7 @@ from merging.registry import Steps, method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from merging.sources import Aligned, Group, Operand
+    from merging.sources import Group, Source
 
 ADDED = 1e-8  # to every probability, so that none is 0
 PIECE = 1 << 18  # elements looked at together, in whole rows
@@ -23,7 +23,7 @@ PIECE = 1 << 18  # elements looked at together, in whole rows
 class Marked:
     """The other model, and the mask of the elements taken from it (flat); None where it is the base's own storage."""
 
-    other: "Operand | Aligned"
+    other: "Source"
     mask: "Tensor | None"
 
     @property
@@ -91,7 +91,7 @@ def select(memo: Marked, values: Mapping[str, Any]) -> Marked:
 
 
 def combine(
-    base: "Operand | Aligned", choices: Sequence[Marked], values: Mapping[str, Any], out: "Tensor", scratch: Scratch
+    base: "Source", choices: Sequence[Marked], values: Mapping[str, Any], out: "Tensor", scratch: Scratch
 ) -> None:
     """Write the base with the marked elements of the other model."""
     import torch

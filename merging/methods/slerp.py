@@ -11,7 +11,7 @@ from merging.registry import Knob, Steps, method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from merging.sources import Aligned, Group, Operand
+    from merging.sources import Group, Source
 
 COLINEAR = 0.9995  # |cosine| above it: the sphere is flat there, and the straight line is taken
 NO_NORM = 1e-8
@@ -21,7 +21,7 @@ NO_NORM = 1e-8
 class Pair:
     """The two ends and the angle between them, None where the straight line is taken."""
 
-    ends: "tuple[Operand | Aligned, Operand | Aligned]"
+    ends: "tuple[Source, Source]"
     angle: float | None
 
 
