@@ -53,6 +53,14 @@ class Kept:
             self.rule.drop_(out, start)
         return out if self.scale == 1 else out.mul_(self.scale)
 
+    def weighted(self, start: int, end: int, out: "Tensor", weight: float) -> "Tensor":
+        """As `read`, times the weight; one pass where the result is at hand."""
+        import torch
+
+        if self.thinned is not None:
+            return torch.mul(self.thinned[start:end], weight, out=out)
+        return self.read(start, end, out).mul_(weight)
+
 
 def prepare(group: "Group") -> Delta:
     """The delta of one model."""
@@ -156,7 +164,7 @@ def _merge(
     for start, end in spans(target.numel(), scratch.size):
         length = end - start
         weighted = [
-            choice.read(start, end, scratch(3 + i, length)).mul_(weight) for i, (choice, weight) in enumerate(used)
+            choice.weighted(start, end, scratch(3 + i, length), weight) for i, (choice, weight) in enumerate(used)
         ]
         total = scratch(0, length).copy_(weighted[0])
         for one in weighted[1:]:

@@ -204,9 +204,11 @@ def test_an_anchor_of_the_layer_curve_merges_like_a_dial(watched: Watched, serve
     page.mouse.up()
     expect(page.locator(CHIP)).to_contain_text("t=curve")
     assert float(last.input_value()) > 0.9
+    merged = page.locator(CHIP).inner_text()
     anchors.nth(5).focus()
     page.keyboard.press("ArrowUp")
     expect(anchors.nth(5)).to_have_value("0.51")
+    expect(page.locator(CHIP)).not_to_have_text(merged)  # the move has arrived before the next choice is made
     page.click("#mf-classic")
     expect(anchors.nth(5)).to_have_value("1")
     expect(page.locator(".mf-numbers tbody tr").last).to_have_text("17100.5", use_inner_text=False)
