@@ -206,11 +206,11 @@ def tokenizer_hash(folder: Path) -> str | None:
 
 def card_licence(folder: Path) -> str | None:
     """The licence that the front matter of the folder's README.md states, as `stated_licence`."""
+    if not (folder / "README.md").is_file():
+        return None
     from huggingface_hub import metadata_load
     from yaml import YAMLError
 
-    if not (folder / "README.md").is_file():
-        return None
     try:
         return stated_licence(metadata_load(inside(folder, "README.md")))
     except (OSError, ValueError, YAMLError):

@@ -60,7 +60,7 @@ def eager() -> Iterator[None]:
 def _load(promise: "Future[ModuleType]") -> None:
     try:
         from merging import kernels
-    except (ImportError, OSError, RuntimeError) as error:  # no numba for this machine: slower, not different
+    except BaseException as error:  # whatever keeps the loops away: the future carries it, and the eager code goes on
         promise.set_exception(error)
     else:
         promise.set_result(kernels)
@@ -116,8 +116,10 @@ def _spread_in_batch(
     done = SimpleQueue[int]()
 
     def one(number: int, _: int) -> None:
-        found[number] = work(*pieces[number])
-        done.put(number)
+        try:
+            found[number] = work(*pieces[number])
+        finally:  # a piece that fails must not be waited for
+            done.put(number)
 
     for number in range(len(pieces)):
         todo.put((one, (number, 0)))

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from merging.arithmetic import Scratch
+from merging.arithmetic import Scratch, is_finite
 from merging.checkpoint import Checkpoint, Outline, StoredKey, open_checkpoint, outline
 from merging.errors import CheckpointError, MergeError, brief
 from merging.folder import Header, read_tensor
@@ -113,7 +113,7 @@ class Pool:
         """A tensor as it lies in its file, looked through once."""
         if key not in self._mapped:
             tensor = read_tensor(Header(Path(key.file), "", ()), key.name).contiguous()
-            if not _is_finite(tensor):
+            if not is_finite(tensor):
                 raise CheckpointError(
                     f"{key.name} in {key.file!r} holds NaN or infinity, so nothing can be merged with it: "
                     "use another checkpoint."
@@ -135,13 +135,6 @@ class Pool:
         self._mapped.clear()
         self._kept = 0
         self.stages.clear()
-
-
-def _is_finite(tensor: "Tensor") -> bool:
-    """As `arithmetic.is_finite`, sixteen times faster on whole checkpoints: the least and the largest show both."""
-    import torch
-
-    return not tensor.numel() or bool(torch.stack(torch.aminmax(tensor.view(-1))).isfinite().all())
 
 
 def _check_device(device: str) -> None:
