@@ -4,6 +4,7 @@ EvalError
 ├── ProbeError      a probe file that is missing or does not follow its schema
 ├── StoreError      a store or results file that cannot be read
 ├── JudgeError      rows handed to a judge that it cannot read
+├── PaperError      the paper's plan, tables or kept measurements do not follow their schema
 └── EngineError     a model that cannot be measured (NaN logits, no tokenizer)
 
 `Cancelled` is no error: somebody pressed Stop.
@@ -26,6 +27,10 @@ class StoreError(EvalError):
 
 class JudgeError(EvalError):
     """Rows handed to a judge lack a field or name an unknown judge."""
+
+
+class PaperError(EvalError):
+    """The plan, the tables or the kept measurements of the paper's comparison do not follow their schema."""
 
 
 class EngineError(EvalError):
