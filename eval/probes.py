@@ -1,8 +1,12 @@
-"""Probe sets are data, JSONL files with a header line: read here, checked line by line, and hashed by what they say."""
+"""Probe sets are data, JSONL files with a header: read here, checked line by line, and hashed by what they say.
+
+A set is one file whose first line is its header, or one split of a folder: `header.json` there names the sets and says
+which split each is, and every row says which split it belongs to.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +17,10 @@ from eval.types import KINDS, Item
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "probes"
 PASSAGES = "passages"
+TIERS = ("quick", "full")
+_HEADER = "header.json"
 _ITEM_KEYS = {f.name for f in fields(Item)}
+_SPLIT_KEYS = {"split", "setting", "area"}  # what keeps the splits of a folder apart; no concern of whoever measures
 _NEEDED = ("id", "cluster", "kind", "language", "prompt")
 
 
@@ -31,6 +38,11 @@ class ProbeSet:
     def id(self) -> str:
         """The name in the header."""
         return str(self.header["id"])
+
+    @property
+    def tier(self) -> str:
+        """How thoroughly it is measured, "quick" where the header does not say."""
+        return str(self.header.get("tier", TIERS[0]))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -51,7 +63,8 @@ class Passage:
 
 def listing() -> tuple[str, ...]:
     """Names of the shipped probe sets."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.jsonl") if path.stem != PASSAGES))
+    files = (path.stem for path in FOLDER.glob("*.jsonl") if path.stem != PASSAGES)
+    return tuple(sorted((*files, *_splits())))
 
 
 def load(name: str) -> ProbeSet:
@@ -61,11 +74,13 @@ def load(name: str) -> ProbeSet:
         ProbeError: No such probe, or a line breaks the schema (the text says file:line).
     """
     path = Path(name) if name.endswith(".jsonl") else FOLDER / f"{name}.jsonl"
-    if not path.is_file():
+    if path.is_file():
+        return _read(_states([path]))
+    folder = _splits().get(name)
+    if folder is None:
         known = ", ".join(listing()) or "none"
         raise ProbeError(f"No probe {name!r}. Known: {known}; or give the path of a .jsonl file.")
-    stat = path.stat()
-    return _read(path.resolve(), stat.st_mtime_ns, stat.st_size)
+    return _read_split(name, _states([folder / _HEADER, *sorted(folder.glob("*.jsonl"))]))
 
 
 def passages() -> tuple[Passage, ...]:
@@ -86,28 +101,72 @@ def passages() -> tuple[Passage, ...]:
     return tuple(found)
 
 
+_State = tuple[Path, int, int]
+
+
+def _states(paths: Sequence[Path]) -> tuple[_State, ...]:
+    """Files with what changes when they do: the key under which a set that was read is kept."""
+    return tuple((path.resolve(), path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
+
+
+def _splits() -> dict[str, Path]:
+    """Name of each set that is one split of a folder -> the folder."""
+    return {name: path.parent for path in sorted(FOLDER.glob(f"*/{_HEADER}")) for name in _headers(path)}
+
+
+def _headers(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ProbeError(f"{path.parent.name}/{path.name}: not JSON ({error}).") from error
+    whole = isinstance(found, dict) and all(isinstance(one, dict) and one.get("split") for one in found.values())
+    if not whole or any(one.get("id") != name for name, one in found.items()):
+        raise ProbeError(f"{path.parent.name}/{path.name}: expected for each name a header with that id and a split.")
+    return found
+
+
 @lru_cache(maxsize=8)
-def _read(path: Path, _changed: int, _size: int) -> ProbeSet:
-    rows = list(_rows(path))
+def _read(states: tuple[_State, ...]) -> ProbeSet:
+    ((path, _, _),) = states
+    rows = [(f"{path.name}:{number}", row) for number, row in _rows(path)]
     if not rows:
         raise ProbeError(f"{path.name}: empty; the first line is the header, each other line an item.")
-    header = rows[0][1]
+    return _probe_set(rows[0][1], rows[0][0], rows[1:])
+
+
+@lru_cache(maxsize=8)
+def _read_split(name: str, states: tuple[_State, ...]) -> ProbeSet:
+    (top, _, _), *files = states
+    header = _headers(top)[name]
+    rows = [(f"{path.name}:{number}", row) for path, _, _ in files for number, row in _rows(path)]
+    splits = {one["split"] for one in _headers(top).values()}
+    for where, row in rows:
+        if row.get("split") not in splits:
+            raise ProbeError(f"{where}: split {row.get('split')!r} is none of {', '.join(sorted(splits))}.")
+    mine = [(where, row) for where, row in rows if row["split"] == header["split"]]
+    return _probe_set(header, f"{top.parent.name}/{top.name}", mine)
+
+
+def _probe_set(header: dict[str, Any], head: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> ProbeSet:
+    """Header and rows as a probe, each row with where it stands, the header with where it does."""
     for key in ("id", "languages"):
         if not header.get(key):
-            raise ProbeError(f"{path.name}:1: the header lacks {key!r}.")
-    items = []
-    seen: dict[str, int] = {}
-    for number, row in rows[1:]:
-        where = f"{path.name}:{number}"
-        item = _item(row, where, tuple(header["languages"]))
+            raise ProbeError(f"{head}: the header lacks {key!r}.")
+    if header.get("tier", TIERS[0]) not in TIERS:
+        raise ProbeError(f"{head}: tier {header['tier']!r} is none of {', '.join(TIERS)}.")
+    items: dict[str, Item] = {}
+    seen: dict[str, str] = {}
+    own = _SPLIT_KEYS if "split" in header else frozenset()
+    for where, row in rows:
+        item = _item({key: value for key, value in row.items() if key not in own}, where, tuple(header["languages"]))
         if item.id in seen:
-            raise ProbeError(f"{where}: id {item.id!r} was used on line {seen[item.id]}.")
-        seen[item.id] = number
-        items.append(item)
+            raise ProbeError(f"{where}: id {item.id!r} was used at {seen[item.id]}.")
+        seen[item.id] = where
+        items[item.id] = item
     if not items:
-        raise ProbeError(f"{path.name}: no items after the header.")
-    said = json.dumps([row for _, row in rows], sort_keys=True, ensure_ascii=False)
-    return ProbeSet(header, tuple(items), hashlib.sha256(said.encode()).hexdigest(), {item.id: item for item in items})
+        raise ProbeError(f"{head.rpartition(':')[0] or head}: no items after the header.")
+    said = json.dumps([header, *(row for _, row in rows)], sort_keys=True, ensure_ascii=False)
+    return ProbeSet(header, tuple(items.values()), hashlib.sha256(said.encode()).hexdigest(), items)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from eval import metrics, probes
+from eval.clock import Clock
 from eval.errors import Cancelled
 from eval.probes import ProbeSet
 from eval.scores import Outcomes
@@ -17,6 +18,8 @@ ZOO = "zoo:"
 ZOO_BASE = "zoo:base"
 MAX_NEW_TOKENS = 32
 BATCH_SIZE = 96
+CHOICE_WORK = 0.4
+"""Time of a choice with four options, in generated answers of the embedded family; only the time left depends on it."""
 
 Progress = Callable[[int, int, str], None] | None
 Cancel = Callable[[], bool] | None
@@ -57,7 +60,7 @@ def probe(
     reference = reference or stored_reference(recipe, identity, store, hashes)
     found = store.get(identity.key()) if store else None
     if found is None:
-        run = _Run(items, engine, store, identity.key(), progress, cancelled)
+        run = _Run(items, engine, store, identity.key(), progress, cancelled, Clock())
         answered = _answered(identity, store)
         found = _judged(answered, identity, items, judge) if answered else _measurement(recipe, identity, run, judge)
     elif progress:
@@ -66,16 +69,21 @@ def probe(
 
 
 def identify(recipe: Recipe, engine: Generator, items: ProbeSet, judge: Judge, hashes: Mapping[str, str]) -> Identity:
-    """What identifies the quick measurement of a recipe."""
+    """What identifies the measurement of a recipe by a probe."""
     return Identity(
         recipe_digest=recipe.digest(),
         checkpoints={name: hashes[name] for name in recipe.models_used()},
         probe=items.id,
         probe_hash=items.hash,
-        tier="quick",
+        tier=items.tier,
         judge=judge.id,
-        decoding=engine.decoding(max_new_tokens=MAX_NEW_TOKENS, batch_size=BATCH_SIZE),
+        decoding=decodings(engine)[items.tier],
     )
+
+
+def decodings(engine: Generator) -> dict[str, str]:
+    """How each tier makes text with this engine."""
+    return {tier: engine.decoding(max_new_tokens=MAX_NEW_TOKENS, batch_size=BATCH_SIZE) for tier in probes.TIERS}
 
 
 def reference_recipe(recipe: Recipe) -> Recipe | None:
@@ -113,14 +121,16 @@ class _Run:
     key: str
     progress: Progress
     cancelled: Cancel
+    clock: Clock
 
     def responses(self) -> dict[str, Response]:
         """Every item's response, in the order of the probe."""
         found = self.store.batches(self.key) if self.store else {}
         generated = [item for item in self.probe.items if item.kind != "choice"]
+        choices = [item for item in self.probe.items if item.kind == "choice"]
+        self.clock.begin(self._work(found))
         self._tell(found, "answering")
         self._generate(generated, found)
-        choices = [item for item in self.probe.items if item.kind == "choice"]
         self._choose([item for item in choices if item.id not in found], found)
         return {item.id: found[item.id] for item in self.probe.items}
 
@@ -146,7 +156,9 @@ class _Run:
             [item.prompt for item in items],
             [item.options for item in items],
             cancelled=self.cancelled,
-            progress=lambda done, _: self._tell_count(before + done, "choosing"),
+            progress=lambda done, _: self._tell_count(
+                before + done, "choosing", ahead=(len(items) - done) * CHOICE_WORK
+            ),
         )
         pairs = zip(items, scores, strict=True)
         self._keep([Response(item.id, option_scores=one) for item, one in pairs], found)
@@ -157,11 +169,17 @@ class _Run:
             self.store.save_batch(self.key, responses)
 
     def _tell(self, found: Mapping[str, Response], text: str) -> None:
-        self._tell_count(len(found), text)
+        self._tell_count(len(found), text, ahead=self._work(found))
 
-    def _tell_count(self, done: int, text: str) -> None:
+    def _tell_count(self, done: int, text: str, *, ahead: float) -> None:
+        """How many items are done; with the time it will take where that is minutes."""
         if self.progress:
-            self.progress(done, len(self.probe.items), text)
+            left = self.clock.left(ahead) if self.probe.tier == "full" else ""
+            self.progress(done, len(self.probe.items), f"{text}, {left} left" if left else text)
+
+    def _work(self, found: Mapping[str, Response]) -> float:
+        """What is still to do, in generated answers."""
+        return sum(CHOICE_WORK if item.kind == "choice" else 1.0 for item in self.probe.items if item.id not in found)
 
 
 def rejudged(measurements: Sequence[Measurement], judge: Judge) -> list[Measurement]:

@@ -27,7 +27,7 @@ def write(path: Path, *rows: object) -> str:
         pytest.param([{"id": "x"}, ASKED], r"mine.jsonl:1: the header lacks 'languages'", id="no languages"),
         pytest.param([HEADER, "{oops"], r"mine.jsonl:2: not JSON", id="not JSON"),
         pytest.param([HEADER, "[1]"], r"mine.jsonl:2: expected an object, found list", id="not an object"),
-        pytest.param([HEADER, ASKED, ASKED], r"mine.jsonl:3: id 'h-en' was used on line 2", id="id twice"),
+        pytest.param([HEADER, ASKED, ASKED], r"mine.jsonl:3: id 'h-en' was used at mine.jsonl:2", id="id twice"),
         pytest.param([HEADER, {**ASKED, "prompt": " "}], r"mine.jsonl:2: prompt must be", id="blank prompt"),
         pytest.param([HEADER, {**ASKED, "cluster": 3}], r"mine.jsonl:2: cluster must be a text", id="number for text"),
         pytest.param([HEADER, {**ASKED, "langauge": "x"}], r"mine.jsonl:2: unknown key 'langauge'", id="misspelt key"),
@@ -54,7 +54,7 @@ def test_bad_files_are_refused_at_their_line(tmp_path: Path, rows: list, text: s
 
 
 def test_unknown_names_are_answered_with_the_known(tmp_path: Path) -> None:
-    with pytest.raises(ProbeError, match=r"No probe 'qiuck'\. Known: quick"):
+    with pytest.raises(ProbeError, match=r"No probe 'qiuck'\. Known: .*quick"):
         probes.load("qiuck")
     with pytest.raises(ProbeError, match="No probe"):
         probes.load(str(tmp_path / "none.jsonl"))
@@ -92,6 +92,68 @@ def test_the_quick_probe_has_what_the_measures_need() -> None:
         assert sum(bool(item.closed) for item in own) * 2 >= len(own)
     assert "quick" in probes.listing()
     assert "passages" not in probes.listing()
+
+
+def split(folder: Path, header: object, **files: list) -> None:
+    (folder / "big").mkdir()
+    (folder / "big" / "header.json").write_text(header if isinstance(header, str) else json.dumps(header), "utf-8")
+    for name, rows in files.items():
+        write(folder / "big" / f"{name}.jsonl", *rows)
+
+
+HEADS = {
+    "big": {**HEADER, "id": "big", "split": "test", "tier": "full"},
+    "big-validation": {**HEADER, "id": "big-validation", "split": "validation"},
+}
+TESTED, HELD = {**ASKED, "split": "test", "setting": "sport"}, {**ASKED, "id": "v", "split": "validation", "area": "x"}
+
+
+def test_each_split_of_a_folder_is_a_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "FOLDER", tmp_path)
+    split(tmp_path, HEADS, en=[TESTED, HELD], parallel=[{**TESTED, "id": "p"}])
+    assert probes.listing() == ("big", "big-validation")
+    big, validation = probes.load("big"), probes.load("big-validation")
+    assert (big.id, big.tier, [item.id for item in big.items]) == ("big", "full", ["h-en", "p"])
+    assert (validation.id, validation.tier, [item.id for item in validation.items]) == (
+        "big-validation",
+        "quick",
+        ["v"],
+    )
+    write(tmp_path / "big" / "en.jsonl", TESTED, {**HELD, "prompt": "Another?"})
+    assert probes.load("big").hash == big.hash, "the other split changed, not this one"
+    assert probes.load("big-validation").hash != validation.hash
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "text"),
+    [
+        pytest.param("{", [TESTED], "header.json: not JSON", id="header is not JSON"),
+        pytest.param({"big": HEADER}, [TESTED], "big/header.json: expected for each name", id="no split"),
+        pytest.param({"big": HEADS["big-validation"]}, [HELD], "header with that id", id="another id"),
+        pytest.param({"big": {**HEADS["big"], "tier": "slow"}}, [TESTED], "tier 'slow' is none of", id="unknown tier"),
+        pytest.param(HEADS, [ASKED], "en.jsonl:1: split None is none of test, validation", id="row of no split"),
+        pytest.param(HEADS, [HELD], "big/header.json: no items", id="empty split"),
+        pytest.param(HEADS, [TESTED, TESTED], "en.jsonl:2: id 'h-en' was used at en.jsonl:1", id="id twice"),
+        pytest.param(HEADS, [{**TESTED, "langauge": "x"}], "en.jsonl:1: unknown key", id="misspelt key"),
+    ],
+)
+def test_a_bad_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: object, rows: list, text: str
+) -> None:
+    monkeypatch.setattr(probes, "FOLDER", tmp_path)
+    split(tmp_path, header, en=rows)
+    with pytest.raises(ProbeError, match=text):
+        probes.load("big")
+
+
+@pytest.mark.parametrize(("name", "least"), [("full", 1200), ("full-validation", 600)])
+def test_the_full_probe_is_ordinary(name: str, least: int) -> None:
+    found = probes.load(name)
+    assert name in probes.listing() and found.tier == "full" and found.id == name
+    assert len(found.items) >= least
+    for kind, said in found.header["kinds"].items():
+        assert len({item.cluster for item in found.items if item.kind == kind}) == said["clusters"], kind
+    assert not {item.id for item in probes.load("full").items} & {item.id for item in probes.load("quick").items}
 
 
 def test_passages_are_parallel_and_of_two_kinds() -> None:

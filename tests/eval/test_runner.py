@@ -1,6 +1,7 @@
 """The runner with a fake engine: what it asks, keeps, resumes and returns."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from made import item
@@ -123,6 +124,16 @@ def test_stop_is_heard_between_batches(store: Store) -> None:
     assert engine.asked == 8
     key = runner.identify(MERGE, engine, PROBE, FakeJudge(), HASHES).key()
     assert len(store.batches(key)) == 8
+
+
+def test_the_full_tier_says_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = replace(PROBE, header={**PROBE.header, "tier": "full"})
+    monkeypatch.setattr(probes, "load", lambda name: full)
+    told: list[tuple[int, int, str]] = []
+    got = run(FakeEngine(), progress=lambda *a: told.append(a))
+    assert got.tier == "full"
+    assert told[0] == (0, 26, "answering")
+    assert all("left" in text for _, _, text in told[1:])
 
 
 def test_progress_counts_every_item() -> None:
