@@ -2,7 +2,7 @@
 
     python -m eval RECIPE_OR_MODEL [--probe quick] [--json OUT.json]   measure a recipe file or one checkpoint
     python -m eval compare A B [--probe quick]                         both, and how they differ on the same items
-    python -m eval landmarks [--out FILE.jsonl]                        measure what is shipped with the page, again
+    python -m eval landmarks [--dtype D] [--out FILE.jsonl]            measure what is shipped with the page, again
     python -m eval rejudge [--out FILE.jsonl]                          judge the shipped responses by the rules of today
     python -m eval bits RECIPE_OR_MODEL [--json OUT.json]              bits per byte of held-out text by language
     python -m eval judge --judge rules --in FILE.jsonl --out FILE.jsonl
@@ -19,7 +19,7 @@ from typing import Any
 
 from eval.errors import EvalError
 from eval.metrics import compare
-from eval.types import MEASURES, Measure, Measurement
+from eval.types import DTYPES, MEASURES, Measure, Measurement
 from merging.errors import MergeError
 
 COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits")
@@ -64,14 +64,16 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--out", type=Path, required=True, help="the same rows with a label, JSONL")
         return parser
     if name == "rejudge":
-        parser.add_argument("--out", type=Path, default=RESULTS / "embedded.jsonl", help="the file, rewritten in place")
+        parser.add_argument(
+            "--out", type=Path, default=None, help="the file, rewritten in place (default: all shipped)"
+        )
         return parser
     if name == "compare":
         parser.add_argument("a", help="recipe file or checkpoint")
         parser.add_argument("b", help="recipe file or checkpoint it is compared with")
     elif name == "landmarks":
         parser.add_argument("--recipes", type=Path, default=RESULTS / "recipes.yaml", help="what to measure")
-        parser.add_argument("--out", type=Path, default=RESULTS / "embedded.jsonl", help="where to")
+        parser.add_argument("--out", type=Path, default=None, help="where to (default: what is shipped for the dtype)")
     else:
         parser.add_argument("recipe", help="recipe file (.yaml) or one checkpoint (zoo:..., folder, hub id)")
     if name in ("probe", "compare"):
@@ -81,6 +83,12 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--json", type=Path, default=None, help="also write the result here")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="auto",
+        help="passes run in the merge's own dtype (recipe) or in float32 (default: what is fast on the device)",
+    )
     return parser
 
 
@@ -88,7 +96,7 @@ def _probe(options: argparse.Namespace) -> None:
     from eval.bench import Bench
 
     _writable(options.json)
-    bench = Bench(options.device, options.threads, options.store)
+    bench = Bench(options.device, options.threads, options.store, options.dtype)
     found = bench.measure(bench.recipe(options.recipe), options.probe, _show)
     print(_table([found]))
     _write_json(options.json, found.summary())
@@ -97,7 +105,7 @@ def _probe(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from eval.bench import Bench
 
-    bench = Bench(options.device, options.threads, options.store)
+    bench = Bench(options.device, options.threads, options.store, options.dtype)
     recipes = [bench.recipe(name) for name in (options.a, options.b)]
     a, b = (bench.measure(recipe, options.probe, _show) for recipe in recipes)
     print(_table([a, b]))
@@ -105,28 +113,33 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _landmarks(options: argparse.Namespace) -> None:
+    from eval import shipped
     from eval.bench import Bench, read_recipes
 
     recipes = read_recipes(options.recipes)
-    done = Bench(options.device, options.threads, None).landmarks(recipes, options.out, _show)
-    print(f"{len(done)} measurements in {options.out}")
+    bench = Bench(options.device, options.threads, None, options.dtype)
+    out = options.out or shipped.path(bench.dtype_of(recipes[0]))
+    done = bench.landmarks(recipes, out, _show)
+    print(f"{len(done)} measurements in {out}")
 
 
 def _rejudge(options: argparse.Namespace) -> None:
+    from eval import shipped
     from eval.judges.rules import RuleJudge
     from eval.runner import rejudged
     from eval.store import read_jsonl, write_jsonl
 
-    found = rejudged(read_jsonl(options.out), RuleJudge())
-    write_jsonl(options.out, found)
-    print(_table(found))
+    for path in [options.out] if options.out else shipped.files():
+        found = rejudged(read_jsonl(path), RuleJudge())
+        write_jsonl(path, found)
+        print(f"{path.name}, {found[0].identity.decoding}\n{_table(found)}")
 
 
 def _bits(options: argparse.Namespace) -> None:
     from eval.bench import Bench
 
     _writable(options.json)
-    bench = Bench(options.device, options.threads, None)
+    bench = Bench(options.device, options.threads, None, options.dtype)
     found = bench.bits(bench.recipe(options.recipe))
     for kind, by_language in found.items():
         print(f"{kind:8}" + "  ".join(f"{language} {value:.3f}" for language, value in by_language.items()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from eval import probes, runner
+from eval import probes, runner, shipped
 from eval.engine import Engine, compute_dtype
 from eval.errors import EvalError
 from eval.judges.rules import RuleJudge
@@ -17,30 +17,32 @@ from eval.store import Store, read_jsonl, write_jsonl
 from eval.types import Measurement
 from merging import LiveModel, Recipe, zoo
 
-SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "results" / "embedded.jsonl"
 Progress = Callable[[int, int, str], None] | None
 
 
 class Bench:
     """Measures recipes one after another on one device."""
 
-    def __init__(self, device: str = "cpu", threads: int | None = None, store: Path | None = None) -> None:
+    def __init__(
+        self, device: str = "cpu", threads: int | None = None, store: Path | None = None, dtype: str = "auto"
+    ) -> None:
         """Set up; models and store are opened when first needed.
 
         Args:
             device: "cpu" or "cuda".
             threads: CPU threads; None leaves torch's choice.
             store: Where measurements are kept; by default where the page keeps its own.
+            dtype: In which dtype passes run: "recipe", "float32", or "auto" for what is fast here.
 
         Raises:
-            EvalError: No such device, or no thread.
+            EvalError: No such device or dtype, or no thread.
         """
         if threads is not None and threads < 1:
             raise EvalError(f"--threads must be 1 or more, not {threads}.")
         if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
             raise EvalError(f"There is no device {device!r} here. Known: cpu{', cuda' * torch.cuda.is_available()}.")
         self._path = store or zoo.home() / "measurements.sqlite"
-        self._live = LiveModel((), device=device, threads=threads, compute_dtype=compute_dtype(device))
+        self._live = LiveModel((), device=device, threads=threads, compute_dtype=compute_dtype(device, dtype))
         self._threads = threads
         self._judge = RuleJudge()
 
@@ -48,8 +50,7 @@ class Bench:
     def store(self) -> Store:
         """The store, with what is shipped in it."""
         opened = Store(self._path)
-        if SHIPPED.is_file():
-            opened.import_jsonl(SHIPPED, origin="shipped")
+        shipped.bring(opened)
         return opened
 
     def recipe(self, name: str) -> Recipe:
@@ -80,6 +81,10 @@ class Bench:
         """The measurement of the recipe's reference model; None if it has none."""
         wanted = runner.reference_recipe(recipe)
         return None if wanted is None else self._run(wanted, probe, progress, None, store or self.store)
+
+    def dtype_of(self, recipe: Recipe) -> str:
+        """The dtype in which passes of this recipe run here, e.g. "bfloat16"."""
+        return str(self._engine(recipe).model.dtype).removeprefix("torch.")
 
     def landmarks(self, recipes: Sequence[Recipe], out: Path, progress: Progress = None) -> list[Measurement]:
         """Measure recipes into a file that is shipped; whatever it already holds of them is kept.

@@ -22,6 +22,8 @@ DIRECTION: Mapping[str, Better] = {
     "harm_vs_base": "lower",
     "bits_per_byte": "lower",
 }
+DTYPES = ("auto", "recipe", "float32")
+"""In which dtype passes run: what is fast on the device, the merge's own, or float32."""
 SCORING_VERSION = 1
 """Raised by hand whenever the same model could get other responses, verdicts or scores than before."""
 

@@ -3,14 +3,14 @@
 import json
 import tempfile
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from merging import fused
 from merging.arithmetic import thread_count
-from merging.budget import memory_plan
+from merging.budget import held_in, memory_plan
 from merging.errors import CheckpointError, MergeError, brief
 from merging.execute import merge_tensor, read_sources
 from merging.parameters import merge_targets
@@ -61,7 +61,7 @@ class LiveModel:
         *,
         memo_bytes: int | None = None,
         pool: Pool | None = None,
-        compute_dtype: str | None = None,
+        compute_dtype: str | Mapping[str, str] | None = None,
     ) -> None:
         """Open the checkpoints of the pool; weights are read by the first recipe that needs them.
 
@@ -75,7 +75,7 @@ class LiveModel:
             pool: Share this one.
             compute_dtype: "float32" holds the merged weights, rounded once to the recipe's dtype as ever, in float32
                 parameters: a CPU without bf16 arithmetic runs such a model ten times faster. None: the parameters
-                have the recipe's dtype.
+                have the recipe's dtype. A mapping says it for each dtype of a recipe; one it lacks stays.
 
         Raises:
             CheckpointError: A checkpoint cannot be read.
@@ -173,7 +173,7 @@ class LiveModel:
         shape = _shape(planned)
         if shape == self._shape:
             return
-        model = _build(planned, self.pool.device, self._compute_dtype or planned.dtype)
+        model = _build(planned, self.pool.device, held_in(planned.dtype, self._compute_dtype))
         parameters = merge_targets(model, planned)
         self.recipe, self._holds = None, {}
         self._model, self._parameters, self._shape = model, parameters, shape

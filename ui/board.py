@@ -1,6 +1,6 @@
 """The points of the chart: of everything that is stored, what may be compared and belongs to this app."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eval import probes
 from eval.frontier import front
@@ -16,11 +16,17 @@ class Board:
     def __init__(self, store: Store, models: Sequence[str], judge: str) -> None:
         self._store, self._models, self._judge = store, tuple(models), judge
         self._merged: set[str] = set()
+        self._ours: Mapping[str, str] = {}
         self._seen: dict[str, tuple[object, list[Point]]] = {}
 
     def offer(self, *names: str) -> None:
         """Measurements of these checkpoints belong on the chart too: they were merged here."""
         self._merged.update(names)
+
+    def decode(self, ours: Mapping[str, str]) -> None:
+        """How text is made here, by tier: its measurements are shown wherever there are any."""
+        self._ours = dict(ours)
+        self._seen.clear()
 
     def points(self, probe: str) -> list[Point]:
         """Every measured recipe of one chart: one probe, tier, judge and decoding.
@@ -45,9 +51,13 @@ class Board:
         return list(found.values())
 
     def _comparable(self, probe: str) -> list[Measurement]:
-        """The largest group of stored measurements that may share a chart."""
+        """The largest group of stored measurements that may share a chart, of those made as text is made here.
+
+        Where none was, the largest of the others: another dtype's landmarks say more than an empty chart.
+        """
         groups: dict[tuple[str, ...], list[Measurement]] = {}
         for one in self._store.all(probe_hash=probes.load(probe).hash, judge=self._judge):
             if set(one.identity.checkpoints) <= {*self._models, *self._merged}:
                 groups.setdefault(one.identity.group(), []).append(one)
-        return max(groups.values(), key=len, default=[])
+        ours = {group: found for group, found in groups.items() if self._ours.get(group[1]) == group[3]}
+        return max((ours or groups).values(), key=len, default=[])

@@ -40,11 +40,15 @@ class Explore:
         """After every change but a drag: merge what the controls say."""
         return self._show.settled(session)
 
-    def wake(self, session: Session) -> Updates:
-        """While the models are prepared: once they are, merge what the controls say."""
+    def wake(self, session: Session, axes: Axes, path: Path) -> Updates:
+        """While the models are prepared: once they are, merge what the controls say.
+
+        The points are drawn again: only now is it known which of the shipped ones were made as text is made here.
+        """
         if self._service.status().phase not in ("ready", "failed"):
             return {self._screen.awake: gr.skip()}
-        return {self._screen.awake: gr.Timer(active=False)} | self._show.settled(session)
+        known = self._show.known(session, axes, path, whole=True) | {self._screen.awake: gr.Timer(active=False)}
+        return known if self._service.status().phase == "failed" else known | self._show.settled(session)
 
     def choose_method(self, session: Session, axes: Axes, path: Path, name: str) -> Iterator[Updates]:
         """A method button, or a choice from the list of the other methods."""

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from eval import shipped
 from eval.errors import EvalError
 from eval.judges.rules import RuleJudge
 from eval.store import Store
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from merging.checkpoint import Outline
     from merging.geometry import Geometry
 
-SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "results" / "embedded.jsonl"
 SLOTS = ("explore", "compare")
 Slot = Literal["explore", "compare"]
 Progress = Callable[[int, int, str], None] | None
@@ -48,11 +48,10 @@ class DeviceService:
     meets another's weights.
     """
 
-    def __init__(self, settings: Settings, *, shipped: Path = SHIPPED) -> None:
+    def __init__(self, settings: Settings, *, results: Path = shipped.FOLDER) -> None:
         self._settings = settings
         self._store = Store(settings.store)
-        if shipped.is_file():
-            self._store.import_jsonl(shipped, origin="shipped")
+        shipped.bring(self._store, results)
         self._judge = RuleJudge()
         self._board = Board(self._store, settings.models, self._judge.id)
         self._turns, self._jobs = Turns(), Turns()
@@ -83,24 +82,25 @@ class DeviceService:
 
     def _load(self) -> None:
         from eval.engine import compute_dtype, default_threads
+        from eval.runner import decodings
         from merging import LiveModel, Pool
         from merging.budget import memory_plan
 
         settings = self._settings
         pool = Pool(settings.device)
         together = Recipe.build("linear", models=list(dict.fromkeys(settings.models)), parameters={"weight": 1.0})
-        planned = memory_plan(
-            together, pool, slots=len(SLOTS), compute_dtype=compute_dtype(settings.device), threads=settings.threads
-        )
+        dtype = compute_dtype(settings.device, settings.dtype)
+        planned = memory_plan(together, pool, slots=len(SLOTS), compute_dtype=dtype, threads=settings.threads)
         self._say("loading", 0.0, f"Loading models. {planned.words()}")
         for done, slot in enumerate(SLOTS):
-            self._slots[slot] = LiveModel(
-                settings.models, threads=settings.threads, pool=pool, compute_dtype=compute_dtype(settings.device)
-            )
+            self._slots[slot] = LiveModel(settings.models, threads=settings.threads, pool=pool, compute_dtype=dtype)
             # the first merge reads the weights: the visitor's first drag should not have to
             self._slots[slot].apply(Recipe.single(settings.models[-1]))
             self._threads = settings.threads or default_threads()
             self._say("loading", (done + 1) / len(SLOTS), "Loading models")
+        last = Recipe.single(settings.models[-1])
+        if self._slots["compare"].tokenizer is not None:
+            self._board.decode(decodings(self._engine("compare", last, Urgency.PROBE)))
 
     def _say(self, phase: Phase, fraction: float, text: str) -> None:
         self._status = Status(phase, fraction, text, self._device_words(), self._family_words())

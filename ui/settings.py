@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.types import DTYPES
 from merging import chat_template
 from merging.errors import RecipeError
 
@@ -18,6 +19,7 @@ class Settings:
     Attributes:
         store: SQLite file with this machine's measurements.
         device: A torch device name, "cpu" or "cuda".
+        dtype: In which dtype passes run: "recipe" (the merge's own), "float32", or "auto" for what is fast here.
         threads: CPU threads of merges and forward passes; None leaves torch's choice.
         models: Checkpoints offered in the pickers and kept resident.
         folders: The only folders from which a visitor's recipe may read local checkpoints.
@@ -26,6 +28,7 @@ class Settings:
 
     store: Path
     device: str = "cpu"
+    dtype: str = "auto"
     threads: int | None = None
     models: tuple[str, ...] = FAMILY
     folders: tuple[Path, ...] = ()
@@ -33,22 +36,26 @@ class Settings:
 
     @classmethod
     def from_environment(cls, home: Path, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read MERGE_FRONTIER_DEVICE, _THREADS, _MODELS (comma separated), _FOLDERS (like PATH) and _HUB (0 or 1).
+        """Read MERGE_FRONTIER_DEVICE, _DTYPE, _THREADS, _MODELS (comma separated), _FOLDERS (like PATH), _HUB (0 or 1).
 
         Without _MODELS the embedded family is served. On a public Space (SPACE_ID is set) strangers may not make the
         server download whatever they name, so _HUB is off there unless it is set.
 
         Raises:
-            RecipeError: MERGE_FRONTIER_THREADS is not a positive whole number.
+            RecipeError: MERGE_FRONTIER_THREADS is not a positive whole number, or _DTYPE is unknown.
         """
         threads = environ.get("MERGE_FRONTIER_THREADS", "").strip()
         if threads and (not threads.isdecimal() or int(threads) == 0):
             raise RecipeError(f"MERGE_FRONTIER_THREADS is {threads!r}: give a positive whole number, or leave it out.")
+        dtype = environ.get("MERGE_FRONTIER_DTYPE", "").strip() or DTYPES[0]
+        if dtype not in DTYPES:
+            raise RecipeError(f"MERGE_FRONTIER_DTYPE is {dtype!r}: give one of {', '.join(DTYPES)}, or leave it out.")
         models = tuple(name.strip() for name in environ.get("MERGE_FRONTIER_MODELS", "").split(",") if name.strip())
         folders = environ.get("MERGE_FRONTIER_FOLDERS", "models").split(os.pathsep)
         return cls(
             store=home / "measurements.sqlite",
             device=environ.get("MERGE_FRONTIER_DEVICE", "cpu"),
+            dtype=dtype,
             threads=int(threads) if threads else None,
             models=models or FAMILY,
             folders=tuple(Path(folder).expanduser().resolve() for folder in folders if folder),

@@ -9,7 +9,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -95,7 +95,7 @@ def memory_plan(
     pool: "Pool",
     *,
     slots: int = 1,
-    compute_dtype: str | None = None,
+    compute_dtype: str | Mapping[str, str] | None = None,
     free: int | None = None,
     threads: int | None = None,
 ) -> MemoryPlan:
@@ -105,7 +105,7 @@ def memory_plan(
         recipe: What will be merged.
         pool: Where the checkpoints are, or will be, kept; what it holds already counts as free.
         slots: Number of live models on the same checkpoints.
-        compute_dtype: Dtype of their parameters, None for that of the recipe.
+        compute_dtype: Dtype of their parameters, None for that of the recipe; a mapping says it for each such dtype.
         free: Bytes free on the device; None asks it.
         threads: Threads of the arithmetic, None for torch's own choice.
 
@@ -117,7 +117,7 @@ def memory_plan(
     free = pool.held + free_bytes(pool.device) if free is None else free
     room = int(free * (1 - SPARE))
     elements = sum(math.prod(header.shape) for header in outlines[0].headers.values())
-    dtype = compute_dtype or recipe.out_dtype or recipe.dtype or _dtype(outlines[0])
+    dtype = held_in(recipe.out_dtype or recipe.dtype or _dtype(outlines[0]), compute_dtype)
     merged = slots * elements * BYTES[dtype]
     checkpoints, memo = stored_bytes(outlines), _memo(recipe, outlines)
     budget = min(pool.stages.budget, max(0, room - merged - checkpoints))
@@ -133,6 +133,13 @@ def memory_plan(
     inputs = max(2, *(len(piece.sources) for piece in recipe.slices))
     passes = inputs / 2 * (ELECTING if "density" in method.knobs else SUMMING)
     return MemoryPlan(pool.device, mode, checkpoints, kept, merged, memo, budget, free, passes, elements, threads)
+
+
+def held_in(dtype: str, compute_dtype: str | Mapping[str, str] | None) -> str:
+    """Dtype of the parameters that hold a merge of `dtype`: that one, unless `compute_dtype` says another."""
+    if isinstance(compute_dtype, Mapping):
+        return compute_dtype.get(dtype, dtype)
+    return compute_dtype or dtype
 
 
 def stored_bytes(outlines: Sequence[Outline]) -> int:

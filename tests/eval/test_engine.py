@@ -8,7 +8,7 @@ import torch
 from tiny import model, tokenizer
 
 from eval.batching import batches, common_start
-from eval.engine import Engine
+from eval.engine import Engine, compute_dtype
 from eval.errors import Cancelled, EngineError
 
 PROMPTS = [
@@ -247,3 +247,45 @@ def test_decoding_names_what_text_depends_on() -> None:
     }
     assert len(names) == 5
     assert engine.environment()["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "found", "wanted"),
+    [
+        pytest.param("cpu", "auto", {"avx512_bf16": True}, {"float16": "float32"}, id="AVX-512 with bf16"),
+        pytest.param("cpu", "auto", {"amx_bf16": True}, {"float16": "float32"}, id="AMX"),
+        pytest.param("cpu", "auto", {"avx2": True, "avx512_bf16": False}, "float32", id="AVX2 only"),
+        pytest.param("cpu", "auto", {"architecture": "aarch64", "bf16": True}, "float32", id="not measured there"),
+        pytest.param("cpu", "recipe", {}, None, id="asked for"),
+        pytest.param("cpu", "float32", {"amx_bf16": True}, "float32", id="asked against"),
+        pytest.param("cuda", "auto", {}, None, id="GPU"),
+        pytest.param("cuda", "float32", {}, "float32", id="GPU, asked for"),
+    ],
+)
+def test_passes_run_in_what_the_device_is_fast_in(
+    monkeypatch: pytest.MonkeyPatch, device: str, dtype: str, found: dict, wanted: object
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert compute_dtype(device, dtype) == wanted
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"Unknown dtype 'int8'\. Known: auto, recipe, float32"):
+        compute_dtype("cpu", "int8")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_batch_that_was_begun_is_made_again_as_it_was(dtype: torch.dtype) -> None:
+    """bf16 text depends on the shape of the batch, so what is resumed must have the same batches."""
+    engine = Engine(model("gemma", dtype=dtype), tokenizer())
+    whole = engine.generate(PROMPTS, max_new_tokens=20, batch_size=4)
+    made = list(engine.generate_batches(PROMPTS, max_new_tokens=20, batch_size=4))
+    first = set(made[0])
+    some = first | {next(iter(made[1]))}  # the second batch is not whole
+    rest = {
+        i: one
+        for batch in engine.generate_batches(PROMPTS, max_new_tokens=20, batch_size=4, done=some)
+        for i, one in batch.items()
+    }
+    assert set(rest) == set(range(len(PROMPTS))) - first
+    assert all(rest[i] == whole[i] for i in rest)

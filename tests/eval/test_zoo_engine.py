@@ -14,7 +14,7 @@ pytestmark = pytest.mark.zoo
 
 @pytest.fixture(scope="module")
 def engine(zoo_home: Path) -> Engine:
-    live = LiveModel((), compute_dtype=compute_dtype("cpu"))
+    live = LiveModel((), compute_dtype=compute_dtype("cpu", "float32"))
     live.apply(Recipe.single("zoo:base"))
     return Engine(live.model, live.tokenizer)
 

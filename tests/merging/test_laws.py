@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,23 @@ def test_wider_parameters_hold_the_same_weights(family: dict[str, str], name: st
         live.apply(recipe)
         assert all(torch.equal(live.model.state_dict()[n], x.float()) for n, x in offline(recipe).items())
     assert live.model.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("compute_dtype", "dtype", "held"),
+    [
+        (None, "float16", torch.float16),
+        ("float32", "float16", torch.float32),
+        ({"float16": "float32"}, "float16", torch.float32),
+        ({"float16": "float32"}, "bfloat16", torch.bfloat16),
+    ],
+)
+def test_parameters_may_be_wider_for_some_dtypes_only(
+    family: dict[str, str], compute_dtype: Any, dtype: str, held: torch.dtype
+) -> None:
+    live = LiveModel(list(family.values()), compute_dtype=compute_dtype)
+    live.apply(replace(Recipe.single(family["a"]), dtype=dtype))
+    assert live.model.dtype == held
 
 
 @pytest.mark.parametrize("name", [name for name in DELTA if "density" in registry.get(name).knobs])

@@ -177,7 +177,13 @@ def test_while_the_models_are_prepared_nothing_is_merged(
     assert len(updates) == 1 and "as soon as the models are ready" in updates[0][screen.loaded]
     assert explore.settle(Session()).keys() == {screen.loaded} and service.applied == []
     service.phase = "ready"
-    assert "merged in" in explore.wake(Session())[screen.loaded]
+    woken = explore.wake(Session(), AXES, ())
+    assert "merged in" in woken[screen.loaded] and screen.chart in woken
+
+
+def test_models_that_cannot_be_loaded_are_said_to_be_so(explore: Explore, screen: Screen, service: FakeService) -> None:
+    service.phase = "failed"
+    assert "not merged" in explore.wake(Session(), AXES, ())[screen.loaded]
 
 
 def test_two_visitors_at_once_each_get_their_own_recipe(explore: Explore, screen: Screen) -> None:

@@ -37,7 +37,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def service(models: tuple[str, ...], tmp_path: Path) -> DeviceService:
     settings = Settings(store=tmp_path / "store.sqlite", models=models, threads=1, folders=(Path(models[0]).parent,))
-    made = DeviceService(settings, shipped=tmp_path / "none.jsonl")
+    made = DeviceService(settings, results=tmp_path / "none.jsonl")
     made.start()
     assert made._loaded.wait(60)
     assert made.status().phase == "ready", made.status()
@@ -199,7 +199,7 @@ def test_a_drag_does_not_wait_for_a_geometry(service: DeviceService, models: tup
 
 def test_before_the_models_are_there_it_says_so(models: tuple[str, ...], tmp_path: Path) -> None:
     settings = Settings(store=tmp_path / "s.sqlite", models=models, folders=(Path(models[0]).parent,))
-    early = DeviceService(settings, shipped=tmp_path / "none.jsonl")
+    early = DeviceService(settings, results=tmp_path / "none.jsonl")
     assert early.status().phase == "preparing"
     assert early.points() == []
     with pytest.raises(MergeError, match="being prepared"):
@@ -208,7 +208,7 @@ def test_before_the_models_are_there_it_says_so(models: tuple[str, ...], tmp_pat
 
 def test_a_failed_start_is_told_and_ends(tmp_path: Path) -> None:
     settings = Settings(store=tmp_path / "s.sqlite", models=(str(tmp_path / "missing"),), folders=(tmp_path,))
-    broken = DeviceService(settings, shipped=tmp_path / "none.jsonl")
+    broken = DeviceService(settings, results=tmp_path / "none.jsonl")
     broken.start()
     assert broken._loaded.wait(60)
     assert broken.status().phase == "failed"

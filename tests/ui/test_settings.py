@@ -23,6 +23,19 @@ def test_threads_must_count(tmp_path: Path, threads: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "dtype"), [(None, "auto"), ("", "auto"), ("float32", "float32"), ("recipe", "recipe")]
+)
+def test_dtype(tmp_path: Path, said: str | None, dtype: str) -> None:
+    environ = {} if said is None else {"MERGE_FRONTIER_DTYPE": said}
+    assert Settings.from_environment(tmp_path, environ).dtype == dtype
+
+
+def test_an_unknown_dtype_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="MERGE_FRONTIER_DTYPE is 'int8': give one of auto, recipe, float32"):
+        Settings.from_environment(tmp_path, {"MERGE_FRONTIER_DTYPE": "int8"})
+
+
+@pytest.mark.parametrize(
     ("environ", "hub"),
     [
         pytest.param({}, True, id="at home"),

@@ -85,8 +85,7 @@ def _wire(screen: Screen, explore: Explore) -> None:
         measured = button.click(work, here, everything, **LONG)
         _settling(screen, explore, measured.then(explore.refresh, here, everything, **FREE))
     screen.stop.click(explore.stop, None, screen.stop, **QUIET, queue=False)
-    awake = [screen.awake, screen.loaded, screen.drawer.bands, screen.drawer.check, screen.drawer.memory]
-    screen.awake.tick(explore.wake, screen.session, awake, **FREE)
+    screen.awake.tick(explore.wake, here, everything, **FREE)
     page = _page()
     opened = page.load(explore.open, here, everything, **FREE)
     _settling(screen, explore, chosen, other, picked, opened)
