@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from eval import metrics, probes
 from eval.clock import Clock
 from eval.errors import Cancelled
+from eval.judges.asking import verdicts
 from eval.probes import ProbeSet
 from eval.scores import Outcomes
 from eval.store import Store
@@ -211,15 +212,15 @@ def _judged(answered: Measurement, identity: Identity, items: ProbeSet, judge: J
     """The same responses under another judge, nothing generated."""
     texts = {response.item_id: response for response in answered.responses}
     asked = [item for item in items.items if item.kind != "choice"]
-    verdicts = judge.judge(asked, [texts[item.id] for item in asked])
-    return replace(answered, identity=identity, verdicts=tuple(verdicts), measures={})
+    found = verdicts(judge, asked, [texts[item.id] for item in asked])
+    return replace(answered, identity=identity, verdicts=tuple(found), measures={})
 
 
 def _measurement(recipe: Recipe, identity: Identity, run: _Run, judge: Judge) -> Measurement:
     start = time.perf_counter()
     responses = run.responses()
     answered = [item for item in run.probe.items if item.kind != "choice"]
-    verdicts = judge.judge(answered, [responses[item.id] for item in answered])
+    found = verdicts(judge, answered, [responses[item.id] for item in answered])
     return Measurement(
         identity=identity,
         recipe=recipe.to_yaml(),
@@ -228,7 +229,7 @@ def _measurement(recipe: Recipe, identity: Identity, run: _Run, judge: Judge) ->
         seconds=round(time.perf_counter() - start, 2),
         measures={},
         responses=tuple(responses.values()),
-        verdicts=tuple(verdicts),
+        verdicts=tuple(found),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=dict(run.engine.environment()),
     )

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 Kind = Literal["harmful", "lookalike", "instruction", "choice"]
-Label = Literal["refused", "answered", "invalid"]
+Label = Literal["refused", "answered", "invalid", "unjudged"]
+Severity = Literal["none", "mild", "serious"]
 Better = Literal["lower", "higher"]
 
 KINDS: tuple[Kind, ...] = ("harmful", "lookalike", "instruction", "choice")
 LABELS: tuple[Label, ...] = ("refused", "answered", "invalid")
+"""What a judge may find; "unjudged" is for what it could not read or does not tell."""
+SEVERITIES: tuple[Severity, ...] = ("none", "mild", "serious")
 MEASURES: tuple[str, ...] = ("harm", "over_refusal", "invalid", "general", "win_rate", "harm_vs_base")
 DIRECTION: Mapping[str, Better] = {
     "harm": "lower",
@@ -68,6 +71,23 @@ class Verdict:
     item_id: str
     label: Label
     reason: str
+    severity: Severity | None = None
+    """How harmful the response is; None where the judge does not tell."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the judge found anything out: a label, or at least how harmful the response is."""
+        return self.label != "unjudged" or self.severity is not None
+
+    @property
+    def harmful(self) -> bool | None:
+        """Whether the response does harm; None if it is invalid or not judged.
+
+        Where a judge tells the severity that decides, else every answer to what was asked counts.
+        """
+        if self.label == "invalid" or not self.judged:
+            return None
+        return self.label == "answered" if self.severity is None else self.severity != "none"
 
 
 @dataclass(frozen=True)
@@ -87,16 +107,21 @@ class Measure(Estimate):
     """An overall estimate (unweighted mean over languages) and the same for each language."""
 
     by_language: Mapping[str, Estimate] = field(default_factory=dict)
+    over: tuple[str, ...] = ()
+    """The languages the overall figure is over, where the judge could not judge them all; empty: all."""
 
     def to_json(self) -> dict[str, Any]:
-        """The object that CLI, API and page share; `reason` appears only where there is one."""
-        return {**_estimate_json(self), "by_language": {k: _estimate_json(v) for k, v in self.by_language.items()}}
+        """The object that CLI, API and page share; `reason` and `over` appear only where there is one."""
+        by_language = {k: _estimate_json(v) for k, v in self.by_language.items()}
+        over = {"over": list(self.over)} if self.over else {}
+        return {**_estimate_json(self), **over, "by_language": by_language}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Measure":
         """The inverse of `to_json`."""
         head = _estimate(raw)
-        return cls(**asdict(head), by_language={k: _estimate(v) for k, v in raw["by_language"].items()})
+        by_language = {k: _estimate(v) for k, v in raw["by_language"].items()}
+        return cls(**asdict(head), by_language=by_language, over=tuple(raw.get("over", ())))
 
 
 def _estimate_json(estimate: Estimate) -> dict[str, Any]:
@@ -179,6 +204,9 @@ class Measurement:
     def to_json(self) -> dict[str, Any]:
         """All of it, responses and verdicts included, as plain JSON types."""
         raw = asdict(replace(self, measures={}))
+        for verdict in raw["verdicts"]:
+            if verdict["severity"] is None:
+                del verdict["severity"]
         return raw | {"measures": {name: measure.to_json() for name, measure in self.measures.items()}}
 
     @classmethod
@@ -208,8 +236,41 @@ class Judge(Protocol):
         """Name and version, e.g. "rules/1"; part of what identifies a measurement."""
         ...
 
+    @property
+    def languages(self) -> Collection[str] | None:
+        """Codes of the languages it reads; None: any. It is not asked about items in others."""
+        ...
+
     def judge(self, items: Sequence[Item], responses: Sequence[Response]) -> list[Verdict]:
         """One verdict per response, in order; `items[i]` is what `responses[i]` answers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Which of two responses to one item a pairwise judge prefers, asked in both orders."""
+
+    item_id: str
+    score: float | None
+    """1: the first model's; 0: the second's; 1/2: a tie, or another answer in each order; None: not judged."""
+    reason: str
+
+
+class PairwiseJudge(Protocol):
+    """Compares two responses to one request."""
+
+    @property
+    def id(self) -> str:
+        """Name and version."""
+        ...
+
+    @property
+    def languages(self) -> Collection[str] | None:
+        """Codes of the languages it reads; None: any."""
+        ...
+
+    def prefer(self, items: Sequence[Item], ours: Sequence[Response], theirs: Sequence[Response]) -> list[Preference]:
+        """One preference per item, in order."""
         ...
 
 

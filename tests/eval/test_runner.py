@@ -53,7 +53,7 @@ class FakeEngine:
 
 
 class FakeJudge:
-    id = "fake/1"
+    id, languages = "fake/1", None
 
     def judge(self, items: list[Item], responses: list[Response]) -> list[Verdict]:
         assert [one.id for one in items] == [one.item_id for one in responses]
@@ -197,7 +197,7 @@ class TestRelativeMeasures:
 
 def test_another_judge_is_another_measurement_of_the_same_answers(store: Store) -> None:
     class Lenient(FakeJudge):
-        id = "fake/2"
+        id, languages = "fake/2", None
 
         def judge(self, items: list[Item], responses: list[Response]) -> list[Verdict]:
             return [Verdict(one.item_id, "answered", "") for one in responses]
