@@ -20,7 +20,7 @@ OURS = {*MAY_IMPORT, "tests", "benchmarks", "scripts"}
 TORCH_FREE = [
     "merging", "merging.errors", "merging.recipe", "merging.registry",
     "eval", "eval.types", "eval.probes", "eval.judges.rules", "eval.metrics", "eval.frontier", "eval.answer",
-    "eval.store", "eval.paper.schema", "eval.paper.exchange",
+    "eval.store", "eval.paper.schema", "eval.paper.exchange", "eval.paper.work",
 ]  # fmt: skip
 GRADIO_FREE = [*TORCH_FREE, "ui.session", "ui.plots"]
 

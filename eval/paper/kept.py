@@ -14,10 +14,10 @@ from typing import Any
 from eval.errors import PaperError
 from eval.probes import ProbeSet
 from eval.scores import Outcomes
-from eval.types import LABELS, Identity, Item, Label, Measurement, Verdict
+from eval.types import LABELS, SEVERITIES, Identity, Item, Label, Measurement, Severity, Verdict
 
-_LETTERS: Mapping[Label, str] = {label: label[0] for label in LABELS}
-_LABELS: Mapping[str, Label] = {letter: label for label, letter in _LETTERS.items()}
+_LABELS: Mapping[str, Label] = {label[0]: label for label in (*LABELS, "unjudged")}
+_SEVERITIES: Mapping[str, Severity | None] = {"-": None, **{severity[0]: severity for severity in SEVERITIES}}
 _FIGURES = 6
 
 
@@ -28,11 +28,13 @@ class Kept:
     identity: Identity
     recipe: str
     labels: str
-    """One letter for each item that is not a choice: r(efused), a(nswered), i(nvalid)."""
+    """One letter for each item that is not a choice: r(efused), a(nswered), i(nvalid), u(njudged)."""
     chrf: tuple[float, ...]
     """Sentence chrF of each instruction, 0 where it was refused or invalid."""
     ahead: tuple[float, ...]
     """Of each choice: the right option's log-probability per byte above the best other one (nats / byte)."""
+    severities: str = ""
+    """One letter for each label where the judge tells severity, n(one), m(ild), s(erious) or -; else empty."""
     seconds: float = 0.0
     created: str = ""
     environment: Mapping[str, str] | None = None
@@ -46,12 +48,15 @@ class Kept:
     def of(cls, measurement: Measurement, probe: ProbeSet) -> "Kept":
         """The counted part of a full measurement of this probe."""
         full = Outcomes.of(measurement, probe)
+        verdicts = [full.verdicts[item.id] for item in probe.items if item.kind != "choice"]
+        severities = "".join("-" if verdict.severity is None else verdict.severity[0] for verdict in verdicts)
         return cls(
             identity=measurement.identity,
             recipe=measurement.recipe,
-            labels="".join(_LETTERS[full.verdicts[item.id].label] for item in probe.items if item.kind != "choice"),
+            labels="".join(verdict.label[0] for verdict in verdicts),
             chrf=tuple(_short(full.quality(item) or 0.0) for item in probe.items if item.kind == "instruction"),
             ahead=tuple(_short(_ahead(full, item)) for item in probe.items if item.kind == "choice"),
+            severities=severities if severities.strip("-") else "",
             seconds=measurement.seconds,
             created=measurement.created,
             environment=dict(measurement.environment),
@@ -70,8 +75,10 @@ class Kept:
         asked = [item for item in probe.items if item.kind != "choice"]
         told = [item for item in asked if item.kind == "instruction"]
         choices = [item for item in probe.items if item.kind == "choice"]
+        reason = f"not judged by {self.identity.judge}"  # read only where that is so
         verdicts = {
-            item.id: Verdict(item.id, _LABELS[letter], "kept") for item, letter in zip(asked, self.labels, strict=True)
+            item.id: Verdict(item.id, _LABELS[letter], reason, _SEVERITIES[severity])
+            for item, letter, severity in zip(asked, self.labels, self.severities or "-" * len(asked), strict=True)
         }
         chrf = {item.id: value for item, value in zip(told, self.chrf, strict=True)}
         ahead = {item.id: value for item, value in zip(choices, self.ahead, strict=True)}
@@ -86,8 +93,8 @@ class Counted(Outcomes):
     ahead: Mapping[str, float]
 
     def quality(self, item: Item) -> float | None:
-        """The kept chrF."""
-        return self.chrf.get(item.id)
+        """The kept chrF, where there is a label."""
+        return None if self.label(item) is None else self.chrf.get(item.id)
 
     def right(self, item: Item) -> float | None:
         """1 if the right option is ahead of all others."""

@@ -78,7 +78,8 @@ class Claim:
 class Row:
     """One recipe of the comparison.
 
-    `differences` holds, for each mix of the same stage (by row id) and each measure, this row minus that mix.
+    `differences` holds, for each mix of the same stage (by row id, the baseline first) and each measure, this row minus
+    that mix.
     """
 
     id: str
@@ -119,7 +120,7 @@ class Table:
     question: str
     rows: tuple[str, ...]
     baseline: str | None
-    """Row id of the mix that the table's merges are first of all held against."""
+    """Row id of the mix that the table's merges are first of all held against; None where every stage has its own."""
     note: str = ""
     """How its rows were chosen, and the smallest paired difference that can be told."""
 
@@ -142,7 +143,8 @@ class Payment:
 class Search:
     """Is there a merge that no mix dominates? The answer after the whole search."""
 
-    says: Literal["yes", "no gain", "not measured"]
+    says: Literal["yes", "cannot tell", "no gain", "not measured"]
+    """`yes` only where it stands after correcting for the number of merges looked at."""
     words: str
     row: str | None = None
     """The merge that shows it, or the one that came nearest."""

@@ -33,7 +33,8 @@ class Screened:
     recipe_digest: str
     checkpoints: tuple[str, ...]
     """Sorted sha256 of the contents of its checkpoints."""
-    probe_hash: str
+    scored_by: str
+    """What identifies the scoring: probe, tier and decoding. Scores of one kind only are ranked together."""
     safety: float
     """Higher is safer; see `eval.paper.schema.Screening`."""
     general: float
@@ -71,7 +72,7 @@ class Choice:
     stands_for: Mapping[tuple[str, str], str]
     """(stage, model) of paper_results.csv -> id of the row that stands for it."""
     chosen: tuple[str, ...]
-    """Ids of the rows to measure, the most telling first."""
+    """Ids of the rows to measure, the most telling first, whether their models are here or not."""
 
 
 def choose(plan: Plan, entries: Sequence[Entry], screened: Mapping[str, Screened], absent: Iterable[str]) -> Choice:
@@ -98,20 +99,20 @@ def choose(plan: Plan, entries: Sequence[Entry], screened: Mapping[str, Screened
         own = [one for one in members if one not in same]
         ranks |= _ranks(own, screened, scales[known[members[0]].stage]) if own else {}
     stands_for = _stand_ins(entries, groups, screened, same, scales, waiting)
-    chosen = _chosen(plan, entries, ranks, same, stands_for, set(absent))
+    chosen = _chosen(plan, entries, ranks, same, stands_for)
     return Choice(same, ranks, stands_for, chosen)
 
 
 def identical(entries: Sequence[Entry], screened: Mapping[str, Screened]) -> dict[str, str]:
     """Rows with the weights of an earlier row, by the hash of the weights or by what SLERP says of itself."""
-    first: dict[tuple[str, str], str] = {}
+    first: dict[str, str] = {}
     linear = {(e.stage, e.settings["weight"]): e.id for e in entries if e.method == "linear" and "/linear/" in e.id}
     same: dict[str, str] = {}
     for entry in entries:
         one = screened.get(entry.id)
         if one is None:
             continue
-        twin = first.setdefault((one.probe_hash, one.weights), entry.id)
+        twin = first.setdefault(one.weights, entry.id)
         if twin == entry.id and entry.method == "slerp" and any(SAME_AS_LINEAR in note for note in one.notes):
             twin = linear.get((entry.stage, entry.settings.get("t", -1.0)), entry.id)
         if twin != entry.id:
@@ -181,7 +182,6 @@ def _chosen(
     ranks: Mapping[str, int],
     same: Mapping[str, str],
     stands_for: Mapping[tuple[str, str], str],
-    absent: set[str],
 ) -> tuple[str, ...]:
     """Rows to measure: models first, then what stands beside the paper, the fixed rows, and the other ranked ones."""
     keep = {"objective_merge": plan.objective.keep if plan.objective else 0}
@@ -200,7 +200,6 @@ def _chosen(
             turn = 1 if rank == 1 else 3
         else:
             continue
-        if entry.id not in absent:
-            first = same.get(entry.id, entry.id)
-            turns[first] = min(turn, turns.get(first, turn))
+        first = same.get(entry.id, entry.id)
+        turns[first] = min(turn, turns.get(first, turn))
     return tuple(sorted(turns, key=lambda one: turns[one]))

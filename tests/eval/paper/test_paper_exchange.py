@@ -4,16 +4,22 @@ import json
 from pathlib import Path
 
 import pytest
-from made_tables import tables
+from made_tables import tables as make_tables
 
 from eval.errors import PaperError
 from eval.paper.exchange import read, to_json, write
+from eval.paper.schema import Tables
 
 EXAMPLE = Path(__file__).with_name("example_tables.json")
 
 
-def test_the_example_is_what_the_code_writes(tmp_path: Path) -> None:
-    write(tmp_path / "tables.json", tables())
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return make_tables()
+
+
+def test_the_example_is_what_the_code_writes(tables: Tables, tmp_path: Path) -> None:
+    write(tmp_path / "tables.json", tables)
     assert (tmp_path / "tables.json").read_text("utf-8") == EXAMPLE.read_text("utf-8"), (
         "the schema changed: write made_tables.tables() to example_tables.json again"
     )
@@ -24,8 +30,8 @@ def test_what_is_read_is_written_byte_for_byte(tmp_path: Path) -> None:
     assert (tmp_path / "again.json").read_bytes() == EXAMPLE.read_bytes()
 
 
-def test_what_was_written_is_read_as_it_was() -> None:
-    made, found = tables(), read(EXAMPLE)
+def test_what_was_written_is_read_as_it_was(tables: Tables) -> None:
+    made, found = tables, read(EXAMPLE)
     assert list(found.rows) == list(made.rows)
     assert [row.id for row in found.rows_of(found.tables[0])] == list(made.tables[0].rows)
     one, other = (t.rows["SFT/slerp_gradient/t=0.50"] for t in (made, found))
@@ -50,8 +56,8 @@ def test_what_was_written_is_read_as_it_was() -> None:
         ),
     ],
 )
-def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, change, text: str) -> None:
-    raw = to_json(tables())
+def test_a_broken_file_is_refused_in_one_sentence(tables: Tables, tmp_path: Path, change, text: str) -> None:
+    raw = to_json(tables)
     change(raw)
     (tmp_path / "tables.json").write_text(json.dumps(raw), encoding="utf-8")
     with pytest.raises(PaperError, match=text):
