@@ -110,7 +110,7 @@ def test_trace_draws_a_path(watched: Watched, serve: Serve) -> None:
 def test_clicking_a_point_loads_its_recipe(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve())
     traces = "document.querySelector('#mf-chart .mf-plot').data"
-    wanted = page.evaluate(f"{traces}.find(t => t.customdata?.length === 4 && t.hovertemplate).text[2]")
+    wanted = page.evaluate(f"{traces}.find(t => t.marker?.size?.[0] === 13).text[2]")
     assert "mix" in wanted
     box = page.locator("#mf-chart .scatterlayer .trace path.point[d*='A6.5']").nth(2).bounding_box()
     assert box is not None
@@ -214,6 +214,37 @@ def test_an_anchor_of_the_layer_curve_merges_like_a_dial(watched: Watched, serve
     expect(page.locator(".mf-numbers tbody tr").last).to_have_text("17100.5", use_inner_text=False)
     page.click("#mf-flat")
     expect(page.locator(CHIP)).to_contain_text("t=0.50")
+
+
+def test_the_last_of_quick_moves_of_an_anchor_is_merged(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(merging=0.7))
+    drawer(page, "Layers")
+    anchor = page.locator(".mf-band-plot input[type=range]").nth(5)
+    anchor.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowUp")
+    expect(anchor).to_have_value("0.54")
+    drawer(page, "YAML")
+    expect(page.locator("#mf-yaml textarea")).to_have_value(re.compile(r"0\.54"))
+    expect(page.locator("#mf-loaded")).to_contain_text(re.compile(r"merged in \d+ ms"))
+    drawer(page, "Layers")
+    expect(anchor).to_have_value("0.54")
+
+
+def test_a_late_answer_does_not_undo_a_newer_choice(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(merging=0.7))
+    drawer(page, "Layers")
+    anchor = page.locator(".mf-band-plot input[type=range]").nth(5)
+    anchor.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    page.click("#mf-classic")
+    expect(anchor).to_have_value("1")
+    expect(page.locator("#mf-loaded")).to_contain_text(re.compile(r"t=curve.*merged in \d+ ms", re.DOTALL))
+    page.wait_for_timeout(2000)  # for an answer that should not come
+    expect(anchor).to_have_value("1")
+    drawer(page, "YAML")
+    expect(page.locator("#mf-yaml textarea")).not_to_have_value(re.compile("0.5[12]"))
 
 
 def test_geometry_is_a_heatmap_with_its_numbers(watched: Watched, serve: Serve) -> None:

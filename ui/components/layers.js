@@ -3,8 +3,8 @@
 // Runs once inside gr.HTML, which hands it `element`, `props`, `trigger` and `watch`.
 const section = element.querySelector('.mf-bands');
 const rowsHost = section.querySelector('.mf-bands-rows');
-const THUMB = 14, HEIGHT = 64, CALM = 900; // px, px, ms
-const state = { touched: -Infinity, down: false, rows: [] };
+const THUMB = 14, HEIGHT = 64; // px
+const state = { down: false, flying: 0, waiting: false, rows: [] };
 const SVG = 'http://www.w3.org/2000/svg';
 
 const share = (value) => { const { lo, hi } = props.value; return hi > lo ? (value - lo) / (hi - lo) : 0.5; };
@@ -41,7 +41,7 @@ function build(value) {
       const input = document.createElement('input');
       input.type = 'range';
       input.style.left = `calc(${THUMB / 2}px + ${spot / (row.anchors.length - 1)} * (100% - ${THUMB}px))`;
-      input.addEventListener('input', () => { state.touched = performance.now(); state.rows[at][spot] = snapped(input); name(input, row, spot); draw(); send(); });
+      input.addEventListener('input', () => { state.rows[at][spot] = snapped(input); name(input, row, spot); draw(); send(); });
       plot.append(input);
     });
     band.append(label, plot);
@@ -55,10 +55,33 @@ function name(input, row, spot) {
   input.title = `${row.name}, ${place}: ${words(Number(input.value))}`;
 }
 
-const send = () => trigger('bend', { rows: state.rows.map((row) => row.slice()) });
+// One move at a time is on its way; of those made meanwhile the last alone is sent, when the answer is there. Gradio's
+// own "always_last" cannot do this: of an event that waited it repeats the data of the one just answered.
+function send() {
+  if (state.flying) state.waiting = true;
+  else fly();
+}
+
+function fly() {
+  state.waiting = false;
+  state.flying += 1;
+  trigger('bend', { rows: state.rows.map((row) => row.slice()) });
+}
+
+window.addEventListener('mf-bent', () => {
+  state.flying = Math.max(0, state.flying - 1);
+  if (!state.flying && state.waiting) fly();
+  else rest();
+});
+
+// What is used next comes after the moves made so far, so the one that waits goes ahead of it.
+for (const event of ['pointerdown', 'keydown', 'click']) {
+  document.addEventListener(event, ({ target }) => { if (state.waiting && !rowsHost.contains(target)) fly(); }, true);
+}
 
 // Anchors under the visitor's hand are theirs: an answer to an older move must not pull them back.
-const busy = () => state.down || performance.now() - state.touched < CALM;
+const busy = () => state.down || state.flying > 0;
+function rest() { if (!busy()) take(); }
 
 function take() {
   const value = props.value;
@@ -106,7 +129,7 @@ function table(value) {
 }
 
 rowsHost.addEventListener('pointerdown', () => { state.down = true; });
-for (const event of ['pointerup', 'pointercancel']) window.addEventListener(event, () => { state.down = false; });
+for (const event of ['pointerup', 'pointercancel']) window.addEventListener(event, () => { if (state.down) { state.down = false; rest(); } });
 // "any" lets a slider stand where the recipe says; keys go in the knob's own steps.
 rowsHost.addEventListener('keydown', (event) => {
   const way = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 4, PageDown: -4 }[event.key];

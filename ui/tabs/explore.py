@@ -1,5 +1,6 @@
 """Explore: drag a merge, see where it lies, and who pays. Layout and wiring; what happens is in `ui.explore`."""
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from ui.components.drawer import Handles, drawer
 from ui.components.frontier import frontier
 from ui.components.loaded import chip
 from ui.explore import Explore
+from ui.order import Order, choosing, reporting, showing
 from ui.plots import Axes
 from ui.screen import Screen
 from ui.session import Session
@@ -21,6 +23,8 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # A drag never waits in a line behind a probe: the service alone says who has the device.
 FREE: dict[str, Any] = {**QUIET, "concurrency_limit": None}
 DRAG: dict[str, Any] = {**FREE, "trigger_mode": "always_last"}
+# Not for an event with data: "always_last" repeats the data of the first, and "once" forgets the second.
+EACH: dict[str, Any] = {**FREE, "trigger_mode": "multiple"}
 LONG: dict[str, Any] = {**QUIET, "concurrency_limit": 16, "concurrency_id": "probe"}
 
 
@@ -29,12 +33,14 @@ def build(service: Service, session: gr.State) -> None:
     tab = Context.block
     screen, handles = _layout(service, session)
     explore = Explore(service, screen)
-    _wire(screen, explore)
-    _wire_drawer(screen, handles, explore, Advanced(service, screen))
+    order = gr.State(Order())
+    _wire(screen, explore, order)
+    _wire_drawer(screen, handles, explore, Advanced(service, screen), order)
     if isinstance(tab, gr.Tab):
         # another tab may have moved the recipe meanwhile
-        here = [screen.session, screen.axes, screen.path]
-        _settling(screen, explore, tab.select(explore.open, here, screen.everything, **FREE))
+        here = [order, screen.session, screen.axes, screen.path]
+        opened = tab.select(showing(explore.open, screen.session), here, screen.everything, **FREE)
+        _settling(screen, explore, order, opened)
 
 
 def _layout(service: Service, session: gr.State) -> tuple[Screen, Handles]:
@@ -66,49 +72,58 @@ def _layout(service: Service, session: gr.State) -> tuple[Screen, Handles]:
     return screen, handles
 
 
-def _wire(screen: Screen, explore: Explore) -> None:
+def _wire(screen: Screen, explore: Explore, order: gr.State) -> None:
     shown = screen.controls
     everything = screen.everything
-    here = [screen.session, screen.axes, screen.path]
+    here = [order, screen.session, screen.axes, screen.path]
+    chooses, shows = partial(choosing, key=screen.session), partial(showing, key=screen.session)
     pickers = [shown.base, *shown.models]
     moving = shown.moving
     for picker in (shown.method, shown.more):
-        _settling(screen, explore, picker.input(explore.choose_method, [*here, picker], everything, **DRAG))
+        named = picker.input(chooses(explore.choose_method), [*here, picker], everything, **DRAG)
+        _settling(screen, explore, order, named)
     # what is typed into the list searches it, so it must replace the title that stands there
     shown.more.focus(None, None, None, js="() => document.querySelector('#mf-more input')?.select()", **QUIET)
-    chosen = gr.on([picker.input for picker in pickers], explore.choose_models, [*here, *pickers], everything, **DRAG)
-    gr.on([widget.input for widget in moving], explore.move, [*here, *moving], everything, **DRAG)
-    other = screen.loaded.choose(explore.choose, here, everything, **FREE)
-    picked = screen.chart.pick(explore.pick, here, everything, **FREE)
-    screen.chart.axes(explore.turn, here, [screen.axes, screen.chart], **FREE)
+    models = [picker.input for picker in pickers]
+    chosen = gr.on(models, chooses(explore.choose_models), [*here, *pickers], everything, **DRAG)
+    gr.on([widget.input for widget in moving], chooses(explore.move), [*here, *moving], everything, **DRAG)
+    other = screen.loaded.choose(chooses(explore.choose), here, everything, **EACH)
+    picked = screen.chart.pick(chooses(explore.pick), here, everything, **EACH)
+    screen.chart.axes(shows(explore.turn), here, [screen.axes, screen.chart], **EACH)
     for button, work in ((screen.probe, explore.probe), (screen.trace, explore.trace)):
-        measured = button.click(work, here, everything, **LONG)
-        _settling(screen, explore, measured.then(explore.refresh, here, everything, **FREE))
+        measured = button.click(work, here[1:], everything, **LONG)
+        _settling(screen, explore, order, measured.then(shows(explore.refresh), here, everything, **FREE))
     screen.stop.click(explore.stop, None, screen.stop, **QUIET, queue=False)
-    screen.awake.tick(explore.wake, here, everything, **FREE)
+    screen.awake.tick(reporting(explore.wake, {screen.awake: gr.skip()}), here, everything, **FREE)
     page = _page()
-    opened = page.load(explore.open, here, everything, **FREE)
-    _settling(screen, explore, chosen, other, picked, opened)
+    opened = page.load(shows(explore.open), here, everything, **FREE)
+    _settling(screen, explore, order, chosen, other, picked, opened)
     page.unload(explore.leave)
 
 
-def _settling(screen: Screen, explore: Explore, *events: Any) -> None:
+def _settling(screen: Screen, explore: Explore, order: gr.State, *events: Any) -> None:
     """After each of these events, merge what it left in the session."""
     d = screen.drawer
+    settle = reporting(explore.settle, {screen.loaded: gr.skip()})
     for event in events:
-        event.then(explore.settle, screen.session, [screen.loaded, d.bands, d.check, d.memory], **DRAG)
+        event.then(settle, [order, screen.session], [screen.loaded, d.bands, d.check, d.memory], **DRAG)
 
 
-def _wire_drawer(screen: Screen, handles: Handles, explore: Explore, advanced: Advanced) -> None:
+def _wire_drawer(screen: Screen, handles: Handles, explore: Explore, advanced: Advanced, order: gr.State) -> None:
     d, everything = screen.drawer, screen.everything
-    here = [screen.session, screen.axes, screen.path]
-    used = handles.use.click(advanced.use_yaml, [*here, d.yaml], everything, **FREE)
-    _settling(screen, explore, used, d.back.click(advanced.back, here, everything, **FREE))
-    d.yaml.input(advanced.type, [screen.session, d.yaml], [screen.session, d.note, d.back], **DRAG)
-    d.aim.input(advanced.aim, [screen.session, d.aim], [screen.session, d.bands], **DRAG)
-    d.bands.bend(advanced.bend, here, everything, **DRAG)
-    handles.flat.click(advanced.flat, here, everything, **FREE)
-    handles.classic.click(advanced.classic, here, everything, **FREE)
+    here = [order, screen.session, screen.axes, screen.path]
+    chooses, shows = partial(choosing, key=screen.session), partial(showing, key=screen.session)
+    used = handles.use.click(chooses(advanced.use_yaml), [*here, d.yaml], everything, **FREE)
+    back = d.back.click(chooses(advanced.back), here, everything, **FREE)
+    d.yaml.input(shows(advanced.type), [*here[:2], d.yaml], [screen.session, d.note, d.back], **DRAG)
+    aimed = d.aim.input(chooses(advanced.aim), [*here[:2], d.aim], [screen.session, d.bands], **DRAG)
+    _settling(screen, explore, order, used, back, aimed)
+    # the curve says when it has something new to send, and has to be told when the last of it was answered
+    bent = d.bands.bend(chooses(advanced.bend), here, everything, **EACH)
+    for answered in (bent.then, bent.failure):
+        answered(None, None, None, js="() => { window.dispatchEvent(new Event('mf-bent')); }", **QUIET)
+    handles.flat.click(chooses(advanced.flat), here, everything, **FREE)
+    handles.classic.click(chooses(advanced.classic), here, everything, **FREE)
     d.compute.click(advanced.survey, screen.session, [d.compute, d.halt, d.geometry], **LONG)
     d.halt.click(advanced.halt, None, d.halt, **QUIET, queue=False)
     _page().unload(advanced.leave)
