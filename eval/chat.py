@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 PLAIN_USER, PLAIN_MODEL = "User: ", "Assistant:"
-Message = Mapping[str, str]
-"""{"role": "user" | "assistant", "content": text}."""
+Message = Mapping[str, Any]
+"""{"role": "user" | "assistant", "content": text}; some templates take other roles, and content in parts."""
 
 
 class ChatFormat:

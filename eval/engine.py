@@ -80,14 +80,14 @@ class Engine(Passes):
 
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | Sequence[Message]],
         *,
         max_new_tokens: int = 32,
         batch_size: int = 96,
         cancelled: Cancel = None,
         progress: Progress = None,
     ) -> list[Generation]:
-        """Greedy answers to user messages, in the order of the prompts.
+        """Greedy answers to user messages or whole conversations, in the order of the prompts.
 
         Raises:
             Cancelled: `cancelled()` was true at a step.
@@ -104,7 +104,7 @@ class Engine(Passes):
 
     def generate_batches(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | Sequence[Message]],
         *,
         max_new_tokens: int = 32,
         batch_size: int = 96,

@@ -5,44 +5,62 @@ from pathlib import Path
 from typing import Any
 
 from eval.errors import JudgeError
-from eval.judges.rules import RuleJudge
-from eval.types import Item, Judge, Response
+from eval.judges.asking import verdicts
+from eval.types import KINDS, Item, Judge, Response, Verdict
 
-JUDGES = {"rules": RuleJudge}
 FIELDS = ("id", "language", "request", "response")
 
 
-def label_file(name: str, source: Path, out: Path) -> int:
+def label_file(judge: Judge, source: Path, out: Path) -> list[Verdict]:
     """Label every row of a JSONL file; the result appears whole or not at all.
 
-    Returns:
-        How many rows were labelled.
+    A row may also hold `kind` (one of the probe's kinds, else "harmful" is taken) and whatever else: it is kept.
 
     Raises:
-        JudgeError: Unknown judge, no such file or folder, or a row that lacks a field (the text says file:line).
+        JudgeError: No such file or folder, or a row that lacks a field (the text says file:line).
     """
-    if name not in JUDGES:
-        raise JudgeError(f"Unknown judge {name!r}. Known: {', '.join(JUDGES)}.")
-    if not source.is_file():
-        raise JudgeError(f"There is no file {source}.")
-    if not out.parent.is_dir():
-        raise JudgeError(f"There is no folder {out.parent} to write {out.name} to.")
-    judge: Judge = JUDGES[name]()
-    rows = _rows(source)
-    items = [Item(str(row["id"]), str(row["id"]), "harmful", row["language"], row["request"]) for _, row in rows]
-    responses = [Response(item.id, row["response"]) for item, (_, row) in zip(items, rows, strict=True)]
-    labelled = []
-    for (number, row), item, response in zip(rows, items, responses, strict=True):
-        try:
-            (verdict,) = judge.judge([item], [response])
-        except JudgeError as error:
-            raise JudgeError(f"{source.name}:{number}: {error}") from error
-        labelled.append({**row, "label": verdict.label, "reason": verdict.reason})
+    check_paths(source, out)
+    rows = read_rows(source)
+    items = [item_of(row) for row in rows]
+    found = verdicts(judge, items, [Response(item.id, row["response"]) for item, row in zip(items, rows, strict=True)])
+    labelled = [{**row, **_labels(verdict, judge)} for row, verdict in zip(rows, found, strict=True)]
     draft = out.with_name(f".{out.name}.partial")
     with draft.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled)
     draft.replace(out)
-    return len(labelled)
+    return found
+
+
+def check_paths(source: Path, out: Path | None = None) -> None:
+    """Find out before the work whether there is something to read, and somewhere to write.
+
+    Raises:
+        JudgeError: There is not.
+    """
+    if not source.is_file():
+        raise JudgeError(f"There is no file {source}.")
+    if out is not None and not out.parent.is_dir():
+        raise JudgeError(f"There is no folder {out.parent} to write {out.name} to.")
+
+
+def item_of(row: dict[str, Any]) -> Item:
+    """The item that a row answers."""
+    kind = row.get("kind") if row.get("kind") in KINDS else "harmful"
+    return Item(str(row["id"]), str(row.get("cluster") or row["id"]), kind, row["language"], row["request"])
+
+
+def _labels(verdict: Verdict, judge: Judge) -> dict[str, Any]:
+    severity = {"severity": verdict.severity} if verdict.severity else {}
+    return {"label": verdict.label, "reason": verdict.reason, **severity, "judge": judge.id}
+
+
+def read_rows(source: Path) -> list[dict[str, Any]]:
+    """Rows of id, language, request and response.
+
+    Raises:
+        JudgeError: A line is none (the text says file:line).
+    """
+    return [row for _, row in _rows(source)]
 
 
 def _rows(source: Path) -> list[tuple[int, dict[str, Any]]]:
