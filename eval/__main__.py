@@ -3,10 +3,12 @@
     python -m eval RECIPE_OR_MODEL [--probe quick] [--json OUT.json]   measure a recipe file or one checkpoint
     python -m eval compare A B [--probe quick]                         both, and how they differ on the same items
     python -m eval landmarks [--dtype D] [--out FILE.jsonl]            measure what is shipped with the page, again
-    python -m eval rejudge [--out FILE.jsonl]                          judge the shipped responses by the rules of today
+    python -m eval rejudge [--judge J --in FILE.jsonl --out FILE.jsonl]   judge stored responses again, none generated
     python -m eval bits RECIPE_OR_MODEL [--json OUT.json]              bits per byte of held-out text by language
-    python -m eval judge --judge rules --in FILE.jsonl --out FILE.jsonl
+    python -m eval judge [--judge J] --in FILE.jsonl --out FILE.jsonl   label rows of id, language, request, response
+    python -m eval agree --in A.jsonl B.jsonl                          how far two judges of the same responses agree
 
+A judge J is rules, guard:NAME, classifier:NAME or endpoint:MODEL; =FOLDER_OR_ID after it names another checkpoint.
 Bad input is answered by one sentence and exit status 2; nothing is written then.
 """
 
@@ -17,12 +19,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.errors import EvalError
+from eval import judging
+from eval.errors import EvalError, JudgeError
+from eval.judges.judged import judged_of
+from eval.judges.registry import open_judge
 from eval.metrics import compare
 from eval.types import DTYPES, MEASURES, Measure, Measurement
 from merging.errors import MergeError
 
-COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits")
+COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree")
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "assets" / "results"
 
@@ -40,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "landmarks": _landmarks,
         "rejudge": _rejudge,
         "bits": _bits,
+        "agree": _agree,
     }
     try:
         run[name](options)
@@ -59,14 +65,19 @@ def _parser(name: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if name == "judge":
-        parser.add_argument("--judge", default="rules", help="which judge (rules)")
+        judging.add_judge_options(parser)
         parser.add_argument("--in", dest="source", type=Path, required=True, help="rows to label, JSONL")
         parser.add_argument("--out", type=Path, required=True, help="the same rows with a label, JSONL")
         return parser
     if name == "rejudge":
-        parser.add_argument(
-            "--out", type=Path, default=None, help="the file, rewritten in place (default: all shipped)"
-        )
+        judging.add_judge_options(parser)
+        parser.add_argument("--in", dest="source", type=Path, default=None, help="measurements, JSONL (default: --out)")
+        parser.add_argument("--out", type=Path, default=None, help="where to (default: what is shipped, in place)")
+        return parser
+    if name == "agree":
+        parser.add_argument("--in", dest="sources", type=Path, nargs=2, required=True, metavar=("A", "B"))
+        parser.add_argument("--show", type=int, default=judging.SHOWN, help="disagreements listed")
+        parser.add_argument("--json", type=Path, default=None, help="also write the result here")
         return parser
     if name == "compare":
         parser.add_argument("a", help="recipe file or checkpoint")
@@ -79,6 +90,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     if name in ("probe", "compare"):
         parser.add_argument("--probe", default="quick", help="probe set by name, or a .jsonl file")
         parser.add_argument("--store", type=Path, default=None, help="measurements are kept here")
+        judging.add_judge_options(parser, many=True)
     if name in ("probe", "bits"):
         parser.add_argument("--json", type=Path, default=None, help="also write the result here")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: torch's choice)")
@@ -97,9 +109,14 @@ def _probe(options: argparse.Namespace) -> None:
 
     _writable(options.json)
     bench = Bench(options.device, options.threads, options.store, options.dtype)
-    found = bench.measure(bench.recipe(options.recipe), options.probe, _show)
-    print(_table([found]))
-    _write_json(options.json, found.summary())
+    recipe = bench.recipe(options.recipe)
+    judges = [open_judge(name, judging.choice_of(options, _show)) for name in options.judge or ["rules"]]
+    found = [bench.measure(recipe, options.probe, _show, judge=judge) for judge in judges]
+    for one, judge in zip(found, judges, strict=True):
+        print("\n".join([*([one.identity.judge] if len(found) > 1 else []), _table([one]), *judging.spent(judge)]))
+    for other in found[1:]:
+        print("\n" + judging.agree(judged_of(found[:1], "the first judge"), judged_of([other], "the other"))[0])
+    _write_json(options.json, found[0].summary())
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -107,9 +124,10 @@ def _compare(options: argparse.Namespace) -> None:
 
     bench = Bench(options.device, options.threads, options.store, options.dtype)
     recipes = [bench.recipe(name) for name in (options.a, options.b)]
-    a, b = (bench.measure(recipe, options.probe, _show) for recipe in recipes)
-    print(_table([a, b]))
-    print(_paired_table(a, b, bench.reference(recipes[0], options.probe)))
+    for judge in [open_judge(name, judging.choice_of(options, _show)) for name in options.judge or ["rules"]]:
+        a, b = (bench.measure(recipe, options.probe, _show, judge=judge) for recipe in recipes)
+        print("\n".join([judge.id, _table([a, b]), *judging.spent(judge)]))
+        print(_paired_table(a, b, bench.reference(recipes[0], options.probe, judge=judge)))
 
 
 def _landmarks(options: argparse.Namespace) -> None:
@@ -125,14 +143,29 @@ def _landmarks(options: argparse.Namespace) -> None:
 
 def _rejudge(options: argparse.Namespace) -> None:
     from eval import shipped
-    from eval.judges.rules import RuleJudge
     from eval.runner import rejudged
     from eval.store import read_jsonl, write_jsonl
 
-    for path in [options.out] if options.out else shipped.files():
-        found = rejudged(read_jsonl(path), RuleJudge())
-        write_jsonl(path, found)
-        print(f"{path.name}, {found[0].identity.decoding}\n{_table(found)}")
+    source = options.source or options.out
+    if options.judge != "rules" and (options.out is None or options.out == source):
+        raise JudgeError(
+            "Give --in and another file as --out: what is shipped stays under the judge it was measured by."
+        )
+    _writable(options.out)
+    judge = open_judge(options.judge, judging.choice_of(options, _show))
+    for path in [source] if source else shipped.files():
+        out = options.out or path
+        found = rejudged(read_jsonl(path), judge)
+        write_jsonl(out, found)
+        print(f"{out.name}, {found[0].identity.decoding}\n{_table(found)}")
+    print("\n".join([judge.id, *judging.spent(judge)]))
+
+
+def _agree(options: argparse.Namespace) -> None:
+    _writable(options.json)
+    said, found = judging.agree_files(options.sources, show=options.show)
+    print(said)
+    _write_json(options.json, {on: judging.agreement_json(one) for on, one in found.items()})
 
 
 def _bits(options: argparse.Namespace) -> None:
@@ -147,9 +180,7 @@ def _bits(options: argparse.Namespace) -> None:
 
 
 def _judge(options: argparse.Namespace) -> None:
-    from eval.judges.files import label_file
-
-    print(f"{label_file(options.judge, options.source, options.out)} rows labelled in {options.out}")
+    print(judging.judge_rows(options, _show))
 
 
 def _show(done: int, total: int, text: str) -> None:
@@ -160,7 +191,7 @@ def _show(done: int, total: int, text: str) -> None:
 def _table(found: Sequence[Measurement]) -> str:
     lines = [f"{'':34}" + "".join(f"{name:>22}" for name in MEASURES)]
     for one in found:
-        cells = "".join(f"{_cell(one.measures[name]):>22}" for name in MEASURES)
+        cells = "".join(f" {_cell(one.measures[name]):>21}" for name in MEASURES)
         lines.append(f"{one.label[:33]:34}{cells}   {one.seconds:.1f} s, n = {one.measures['harm'].n}")
     return "\n".join(lines)
 
@@ -168,8 +199,9 @@ def _table(found: Sequence[Measurement]) -> str:
 def _cell(measure: Measure) -> str:
     if measure.value is None or measure.low is None or measure.high is None:
         return "undefined"
+    mark = f" ({','.join(measure.over)})" if measure.over else ""
     form = ".0f" if max(abs(measure.low), abs(measure.high)) > 2 else ".2f"  # a percentage needs no decimals
-    return f"{measure.value:{form}} [{measure.low:{form}}, {measure.high:{form}}]"
+    return f"{measure.value:{form}} [{measure.low:{form}}, {measure.high:{form}}]{mark}"
 
 
 def _paired_table(a: Measurement, b: Measurement, reference: Measurement | None) -> str:

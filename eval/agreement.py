@@ -46,7 +46,7 @@ def rate(
 ) -> tuple[list[Rated], dict[str, int]]:
     """Pair the verdicts of two judges.
 
-    What both call invalid in the same words is the find of a rule that they share, not of two judges: it does not count.
+    What both call invalid in the same words is found by a rule that they share, not by two judges: it does not count.
 
     Args:
         items: What was asked.

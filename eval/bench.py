@@ -14,7 +14,7 @@ from eval.engine import Engine, compute_dtype
 from eval.errors import EvalError
 from eval.judges.rules import RuleJudge
 from eval.store import Store, read_jsonl, write_jsonl
-from eval.types import Measurement
+from eval.types import Judge, Measurement
 from merging import LiveModel, Recipe, zoo
 
 Progress = Callable[[int, int, str], None] | None
@@ -62,9 +62,17 @@ class Bench:
         return Recipe.from_yaml(Path(name)) if name.endswith((".yaml", ".yml")) else Recipe.single(name)
 
     def measure(
-        self, recipe: Recipe, probe: str = "quick", progress: Progress = None, *, store: Store | None = None
+        self,
+        recipe: Recipe,
+        probe: str = "quick",
+        progress: Progress = None,
+        *,
+        store: Store | None = None,
+        judge: Judge | None = None,
     ) -> Measurement:
         """The measurement of a recipe, the reference model measured first where it is not yet.
+
+        Another judge than the rules reads the responses that are already there, where they are.
 
         Raises:
             MergeError: The recipe cannot be merged.
@@ -72,15 +80,21 @@ class Bench:
         """
         probes.load(probe)
         self._engine(recipe)  # what cannot be merged is refused before minutes go into its reference
-        reference = self.reference(recipe, probe, progress, store=store)
-        return self._run(recipe, probe, progress, reference, store or self.store)
+        reference = self.reference(recipe, probe, progress, store=store, judge=judge)
+        return self._run(recipe, probe, progress, reference, store or self.store, judge)
 
     def reference(
-        self, recipe: Recipe, probe: str = "quick", progress: Progress = None, *, store: Store | None = None
+        self,
+        recipe: Recipe,
+        probe: str = "quick",
+        progress: Progress = None,
+        *,
+        store: Store | None = None,
+        judge: Judge | None = None,
     ) -> Measurement | None:
         """The measurement of the recipe's reference model; None if it has none."""
         wanted = runner.reference_recipe(recipe)
-        return None if wanted is None else self._run(wanted, probe, progress, None, store or self.store)
+        return None if wanted is None else self._run(wanted, probe, progress, None, store or self.store, judge)
 
     def dtype_of(self, recipe: Recipe) -> str:
         """The dtype in which passes of this recipe run here, e.g. "bfloat16"."""
@@ -117,7 +131,13 @@ class Bench:
         return {kind: {lang: total / size for (k, lang), (total, size) in sums.items() if k == kind} for kind in kinds}
 
     def _run(
-        self, recipe: Recipe, probe: str, progress: Progress, reference: Measurement | None, store: Store
+        self,
+        recipe: Recipe,
+        probe: str,
+        progress: Progress,
+        reference: Measurement | None,
+        store: Store,
+        judge: Judge | None,
     ) -> Measurement:
         engine = self._engine(recipe)
         hashes = self._live.source_hashes(recipe)
@@ -125,7 +145,7 @@ class Bench:
             recipe,
             engine,
             probe=probe,
-            judge=self._judge,
+            judge=judge or self._judge,
             store=store,
             hashes=hashes,
             reference=reference,

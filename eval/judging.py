@@ -8,23 +8,28 @@ from pathlib import Path
 from eval.agreement import ONS, Agreement, agreement, rate
 from eval.errors import EvalError
 from eval.judges.files import check_paths, label_file
-from eval.judges.judged import pair, read_judged
-from eval.judges.registry import JUDGES, Choice, open_judge
-from eval.types import Estimate, Judge, Verdict
+from eval.judges.judged import JudgedFile, pair, read_judged
+from eval.judges.registry import JUDGES, Choice, open_judge, parse
+from eval.types import Estimate, Verdict
 
 SHOWN = 20
 """Disagreements that are listed; --json or a larger --show gives the rest."""
 
 
-def add_judge_options(parser: argparse.ArgumentParser, *, default: str = "rules", device: bool = True) -> None:
-    """The options that choose a judge."""
-    parser.add_argument("--judge", default=default, help=f"{', '.join(JUDGES)}; all but rules as KIND:NAME")
-    parser.add_argument("--model", default=None, help="the judge's checkpoint, in place of its data file's: folder or id")
+def add_judge_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """The options that choose a judge, or several; a command that runs models has its own --device."""
+    text = f"{', '.join(JUDGES)}; all but rules as KIND:NAME[=MODEL]"
+    if many:
+        parser.add_argument("--judge", action="append", help=f"{text}; may be given again: their agreement is told")
+    else:
+        parser.add_argument("--judge", default="rules", help=text)
+        parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--model", default=None, help="the judge's checkpoint, in place of its data file's: folder or id"
+    )
     parser.add_argument("--base-url", default=None, help="an endpoint's address, up to /v1")
     parser.add_argument("--key-variable", default="OPENAI_API_KEY", help="environment variable with an endpoint's key")
     parser.add_argument("--prices", type=float, nargs=2, metavar=("IN", "OUT"), help="per million tokens, for the cost")
-    if device:
-        parser.add_argument("--device", default="cpu", help="cpu or cuda")
 
 
 def choice_of(options: argparse.Namespace, progress: Callable[[int, int, str], None] | None = None) -> Choice:
@@ -45,6 +50,7 @@ def judge_rows(options: argparse.Namespace, progress: Callable[[int, int, str], 
     Raises:
         EvalError: Bad input, or the judge cannot work; nothing is written.
     """
+    parse(options.judge)
     check_paths(options.source, options.out)
     judge = open_judge(options.judge, choice_of(options, progress))
     found = label_file(judge, options.source, options.out)
@@ -65,18 +71,26 @@ def spent(judge: object) -> list[str]:
     return [] if usage is None else [f"  {usage.text()}"]
 
 
-def agree(paths: Sequence[Path], *, show: int = SHOWN) -> tuple[str, dict[str, Agreement]]:
-    """(what to say, agreement by what is compared) of two files of verdicts on the same responses.
+def agree_files(paths: Sequence[Path], *, show: int = SHOWN) -> tuple[str, dict[str, Agreement]]:
+    """What `agree` gives of two files of verdicts on the same responses.
 
     Raises:
         EvalError: Not two files, or they do not hold verdicts on the same responses.
     """
     if len(paths) != 2:
         raise EvalError(f"Agreement is between two files, not {len(paths)}.")
-    a, b = (read_judged(path) for path in paths)
+    return agree(*(read_judged(path) for path in paths), show=show)
+
+
+def agree(a: JudgedFile, b: JudgedFile, *, show: int = SHOWN) -> tuple[str, dict[str, Agreement]]:
+    """(what to say, agreement by what is compared) of two judges' verdicts on the same responses.
+
+    Raises:
+        EvalError: They share no response.
+    """
     items, first, second, alone = pair(a, b)
     found = {on: agreement(*rate(items, first, second, on)) for on in ONS}
-    lines = [f"a: {a.judge} ({paths[0].name})", f"b: {b.judge} ({paths[1].name})"]
+    lines = [f"a: {a.judge}", f"b: {b.judge}"]
     if alone:
         lines.append(f"{alone} responses stand in one file only and do not count")
     for on, one in found.items():
@@ -103,7 +117,8 @@ def _agreement_lines(on: str, found: Agreement, show: int) -> list[str]:
     if not found.categories:
         return lines
     width = max(map(len, found.categories)) + 2
-    lines.append(f"  {'a \\ b':{width}}" + "".join(f"{name:>{width}}" for name in found.categories))
+    corner = "a, then b"
+    lines.append(f"  {corner:{width}}" + "".join(f"{name:>{width}}" for name in found.categories))
     for name, row in zip(found.categories, found.table, strict=True):
         lines.append(f"  {name:{width}}" + "".join(f"{int(count):>{width}}" for count in row))
     lines += [f"  {one.id} ({one.language}): a {one.a}, b {one.b}" for one in found.disagreements[:show]]

@@ -6,7 +6,7 @@ from typing import Any
 
 from eval.errors import JudgeError
 from eval.judges.asking import verdicts
-from eval.types import KINDS, Item, Judge, Response, Verdict
+from eval.types import KINDS, Item, Judge, Kind, Response, Verdict
 
 FIELDS = ("id", "language", "request", "response")
 
@@ -45,7 +45,7 @@ def check_paths(source: Path, out: Path | None = None) -> None:
 
 def item_of(row: dict[str, Any]) -> Item:
     """The item that a row answers."""
-    kind = row.get("kind") if row.get("kind") in KINDS else "harmful"
+    kind: Kind = next((known for known in KINDS if known == row.get("kind")), KINDS[0])
     return Item(str(row["id"]), str(row.get("cluster") or row["id"]), kind, row["language"], row["request"])
 
 

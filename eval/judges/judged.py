@@ -1,4 +1,4 @@
-"""Files of verdicts, as rows that `python -m eval judge` wrote or as whole measurements, paired response by response."""
+"""Files of verdicts, rows that `python -m eval judge` wrote or whole measurements, paired response by response."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from eval.errors import JudgeError
 from eval.judges.files import check_paths, item_of, read_rows
 from eval.metrics import probe_of
 from eval.store import read_jsonl
-from eval.types import LABELS, SEVERITIES, Item, Verdict
+from eval.types import LABELS, SEVERITIES, Item, Measurement, Verdict
 
 _KNOWN = (*LABELS, "unjudged")
 
@@ -41,7 +41,8 @@ def read_judged(path: Path) -> JudgedFile:
     check_paths(path)
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         first = next((line for line in file if line.strip()), "")
-    return _measured(path) if '"identity"' in first and '"verdicts"' in first else _labelled(path)
+    measured = '"identity"' in first and '"verdicts"' in first
+    return judged_of(read_jsonl(path), path.name) if measured else _labelled(path)
 
 
 def pair(a: JudgedFile, b: JudgedFile) -> tuple[list[Item], list[Verdict], list[Verdict], int]:
@@ -55,24 +56,31 @@ def pair(a: JudgedFile, b: JudgedFile) -> tuple[list[Item], list[Verdict], list[
         raise JudgeError("The two files share no response, so there is nothing to compare.")
     for key in shared:
         if a.rows[key].text != b.rows[key].text:
-            raise JudgeError(f"Response {a.rows[key].item.id!r} is not the same in both files: judge the same responses.")
+            raise JudgeError(
+                f"Response {a.rows[key].item.id!r} is not the same in both files: judge the same responses."
+            )
     alone = len(a.rows) + len(b.rows) - 2 * len(shared)
     items = [a.rows[key].item for key in shared]
     return items, [a.rows[key].verdict for key in shared], [b.rows[key].verdict for key in shared], alone
 
 
-def _measured(path: Path) -> JudgedFile:
+def judged_of(measurements: Sequence[Measurement], where: str) -> JudgedFile:
+    """The verdicts that measurements hold.
+
+    Raises:
+        JudgeError: One recipe comes twice.
+        EvalError: A probe has changed since they were taken.
+    """
     found: dict[str, Judged] = {}
-    measurements = read_jsonl(path)
     for one in measurements:
         probe, texts = probe_of(one), {response.item_id: response.text for response in one.responses}
         whose = replace(one.identity, judge="").key()
         for verdict in one.verdicts:
             key = f"{whose}/{verdict.item_id}"
             if key in found:
-                raise JudgeError(f"{path.name} holds {one.label} twice: name a file with one judge's measurements.")
+                raise JudgeError(f"{where} holds {one.label} twice: name a file with one judge's measurements.")
             found[key] = Judged(probe.by_id[verdict.item_id], texts[verdict.item_id], verdict)
-    return JudgedFile(_one_name([one.identity.judge for one in measurements], path), found)
+    return JudgedFile(_one_name([one.identity.judge for one in measurements], where), found)
 
 
 def _labelled(path: Path) -> JudgedFile:
@@ -85,8 +93,8 @@ def _labelled(path: Path) -> JudgedFile:
         if item.id in found:
             raise JudgeError(f"{path.name}: id {item.id!r} comes twice.")
         found[item.id] = Judged(item, row["response"], Verdict(item.id, label, str(row.get("reason", "")), severity))
-    return JudgedFile(_one_name([str(row.get("judge", path.stem)) for row in rows], path), found)
+    return JudgedFile(_one_name([str(row.get("judge", path.stem)) for row in rows], path.stem), found)
 
 
-def _one_name(names: Sequence[str], path: Path) -> str:
-    return names[0] if len(set(names)) == 1 else path.stem
+def _one_name(names: Sequence[str], where: str) -> str:
+    return names[0] if len(set(names)) == 1 else where

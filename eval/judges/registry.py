@@ -1,4 +1,4 @@
-"""Which judges there are, and how one is named: `NAME` or `NAME:ARGUMENT`, with a few options beside it."""
+"""Which judges there are, and how one is named: `KIND`, `KIND:NAME` or `KIND:NAME=MODEL`, and options beside it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -41,16 +41,29 @@ JUDGES: Mapping[str, Callable[[Choice], Judge]] = {
 }
 
 
-def open_judge(name: str, choice: Choice | None = None) -> Judge:
-    """The judge of a name such as `rules`, `guard:llama-guard-3` or `endpoint:MODEL`, ready to judge.
+def parse(name: str) -> tuple[str, str, str | None]:
+    """(kind, argument, model) of a name such as `guard:llama-guard-3=FOLDER`; nothing is loaded.
 
     Raises:
-        JudgeError: There is none of that name, or it cannot be made from the choice; the text says what to do.
+        JudgeError: There is no such kind, or it lacks its argument.
     """
-    kind, _, argument = name.partition(":")
+    kind, _, rest = name.partition(":")
+    argument, _, model = rest.partition("=")
     if kind not in JUDGES:
         raise JudgeError(f"Unknown judge {name!r}. Known: {', '.join(JUDGES)}.")
     if bool(argument) == (kind == "rules"):
         form = "rules stands alone" if kind == "rules" else f"write {kind}:NAME"
         raise JudgeError(f"No judge is named {name!r}: {form}.")
-    return JUDGES[kind](replace(choice or Choice(), argument=argument))
+    return kind, argument, model or None
+
+
+def open_judge(name: str, choice: Choice | None = None) -> Judge:
+    """The judge of a name such as `rules`, `guard:llama-guard-3` or `endpoint:MODEL`, ready to judge.
+
+    Raises:
+        JudgeError: There is none of that name, or it cannot be made from the choice; the text says what to do.
+        CheckpointError: Its model cannot be had.
+    """
+    kind, argument, model = parse(name)
+    given = choice or Choice()
+    return JUDGES[kind](replace(given, argument=argument, model=model or given.model))

@@ -33,9 +33,6 @@ def test_judge_labels_every_row_and_keeps_what_it_held(tmp_path: Path) -> None:
         pytest.param(["{"], "in.jsonl:1: not JSON", id="not JSON"),
         pytest.param([ROW, {"id": "2"}], "in.jsonl:2: a row needs id, language, request, response", id="field missing"),
         pytest.param([{**ROW, "response": None}], "in.jsonl:1: language, request and response must be", id="no text"),
-        pytest.param(
-            [ROW, {**ROW, "language": "de"}], "in.jsonl:2: The rule judge does not read", id="unknown language"
-        ),
     ],
 )
 def test_judge_refuses_bad_rows_at_their_line(tmp_path: Path, capsys, rows: list, text: str) -> None:
@@ -43,6 +40,15 @@ def test_judge_refuses_bad_rows_at_their_line(tmp_path: Path, capsys, rows: list
     assert main(["judge", "--in", source, "--out", str(out)]) == 2
     assert text in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_language_the_judge_does_not_read_is_not_judged(tmp_path: Path, capsys) -> None:
+    source = write(tmp_path / "in.jsonl", ROW, {**ROW, "id": "2", "language": "de"})
+    assert main(["judge", "--in", source, "--out", str(tmp_path / "out.jsonl")]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [row["label"] for row in rows] == ["refused", "unjudged"]
+    assert rows[1]["reason"] == f"{rows[0]['judge']} does not read de"
+    assert "not judged, 1: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
