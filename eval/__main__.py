@@ -5,6 +5,8 @@
     python -m eval landmarks [--dtype D] [--out FILE.jsonl]            measure what is shipped with the page, again
     python -m eval rejudge [--judge J --in FILE.jsonl --out FILE.jsonl]   judge stored responses again, none generated
     python -m eval bits RECIPE_OR_MODEL [--json OUT.json]              bits per byte of held-out text by language
+    python -m eval instant RECIPE_OR_MODEL [--json OUT.json]           which way it leans, from likelihoods alone
+    python -m eval instant --calibrate [--dtype D]                     what that is worth, fitted on the shipped recipes
     python -m eval judge [--judge J] --in FILE.jsonl --out FILE.jsonl   label rows of id, language, request, response
     python -m eval agree --in A.jsonl B.jsonl                          how far two judges of the same responses agree
 
@@ -27,7 +29,7 @@ from eval.metrics import compare
 from eval.types import DTYPES, MEASURES, Measure, Measurement
 from merging.errors import MergeError
 
-COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree")
+COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree", "instant")
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "assets" / "results"
 
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rejudge": _rejudge,
         "bits": _bits,
         "agree": _agree,
+        "instant": _instant,
     }
     try:
         run[name](options)
@@ -86,12 +89,16 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--recipes", type=Path, default=RESULTS / "recipes.yaml", help="what to measure")
         parser.add_argument("--out", type=Path, default=None, help="where to (default: what is shipped for the dtype)")
     else:
-        parser.add_argument("recipe", help="recipe file (.yaml) or one checkpoint (zoo:..., folder, hub id)")
+        one = None if name != "instant" else "?"
+        parser.add_argument("recipe", nargs=one, help="recipe file (.yaml) or one checkpoint (zoo:..., folder, hub id)")
+    if name == "instant":
+        parser.add_argument("--calibrate", action="store_true", help="fit on the shipped recipes and ship the result")
+        parser.add_argument("--recipes", type=Path, default=RESULTS / "recipes.yaml", help="what to fit on")
     if name in ("probe", "compare"):
         parser.add_argument("--probe", default="quick", help="probe set by name, or a .jsonl file")
         parser.add_argument("--store", type=Path, default=None, help="measurements are kept here")
         judging.add_judge_options(parser, many=True)
-    if name in ("probe", "bits"):
+    if name in ("probe", "bits", "instant"):
         parser.add_argument("--json", type=Path, default=None, help="also write the result here")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -177,6 +184,39 @@ def _bits(options: argparse.Namespace) -> None:
     for kind, by_language in found.items():
         print(f"{kind:8}" + "  ".join(f"{language} {value:.3f}" for language, value in by_language.items()))
     _write_json(options.json, {"recipe": options.recipe, "bits_per_byte": found})
+
+
+def _instant(options: argparse.Namespace) -> None:
+    from eval import calibration
+    from eval.bench import Bench, read_recipes
+
+    if options.calibrate == (options.recipe is not None):
+        raise EvalError("Give a recipe or checkpoint, or --calibrate.")
+    _writable(options.json)
+    bench = Bench(options.device, options.threads, None, options.dtype)
+    if options.calibrate:
+        made = bench.calibrate(read_recipes(options.recipes), _show)
+        calibration.keep(made)
+        print(f"{made.scoring}, {made.recipes} recipes, in {calibration.path()}")
+        for name, line in made.lines.items():
+            print(
+                f"  {name:14}from {line.leaning:10} r = {line.correlation:+.2f}, off by {line.error:.2f} (leave one out)"
+            )
+        return
+    found = bench.instant(bench.recipe(options.recipe))
+    for name, measure in found.measures.items():
+        print(
+            f"{name:10}{_cell(measure):>22}  "
+            + "  ".join(f"{c} {e.value:+.2f}" for c, e in measure.by_language.items())
+        )
+    known = calibration.calibration_of(found)
+    estimates = known.estimates(found) if known else {}
+    for name, one in estimates.items():
+        print(f"{name:14}about {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]")
+    values = {name: measure.to_json() for name, measure in found.measures.items()}
+    _write_json(
+        options.json, {"recipe": found.recipe, "tier": found.tier, "seconds": found.seconds, "measures": values}
+    )
 
 
 def _judge(options: argparse.Namespace) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 import yaml
 
-from eval import probes, runner, shipped
+from eval import instant, probes, runner, shipped
+from eval.calibration import Calibration, fit
 from eval.engine import Engine, compute_dtype
 from eval.errors import EvalError
 from eval.judges.rules import RuleJudge
@@ -117,6 +118,29 @@ class Bench:
             write_jsonl(out, list(kept.values()))
         write_jsonl(out, done)
         return done
+
+    def instant(self, recipe: Recipe) -> Measurement:
+        """The provisional measurement of a recipe, from likelihoods alone."""
+        engine = self._engine(recipe)
+        return instant.measure(recipe, engine, hashes=self._live.source_hashes(recipe), store=self.store)
+
+    def calibrate(self, recipes: Sequence[Recipe], progress: Progress = None) -> Calibration:
+        """What instant measurements are worth here, fitted on recipes whose quick measurements are stored.
+
+        Raises:
+            EvalError: One of the recipes has none that was taken as it would be taken here.
+        """
+        items, pairs = probes.load("quick"), []
+        for done, recipe in enumerate(recipes):
+            if progress:
+                progress(done, len(recipes), recipe.label())
+            hint = self.instant(recipe)
+            engine, hashes = self._engine(recipe), self._live.source_hashes(recipe)
+            quick = self.store.get(runner.identify(recipe, engine, items, self._judge, hashes).key())
+            if quick is None:
+                raise EvalError(f"{recipe.label()} has no quick measurement here: run python -m eval landmarks first.")
+            pairs.append((hint, quick))
+        return fit(pairs)
 
     def bits(self, recipe: Recipe) -> dict[str, dict[str, float]]:
         """Bits per byte of the held-out passages: kind of text -> language -> value (all bits over all bytes)."""

@@ -64,9 +64,15 @@ class Engine(Passes):
 
     def decoding(self, *, max_new_tokens: int = 32, batch_size: int = 96) -> str:
         """The part of a measurement's identity that says how text is made; bf16 text depends on all of it."""
-        form = "template" if self.has_template else "plain"
+        return f"greedy-{max_new_tokens}/batch-{batch_size}/by-length/compact-{COMPACT_SHARE}/{self._form()}"
+
+    def scoring(self, *, batch_size: int) -> str:
+        """The part of a measurement's identity that says how likelihoods alone are taken."""
+        return f"likelihood/batch-{batch_size}/by-length/{self._form()}"
+
+    def _form(self) -> str:
         dtype = str(self.model.dtype).removeprefix("torch.")
-        return f"greedy-{max_new_tokens}/batch-{batch_size}/by-length/compact-{COMPACT_SHARE}/{form}/{dtype}"
+        return f"{'template' if self.has_template else 'plain'}/{dtype}"
 
     def environment(self) -> Mapping[str, str]:
         """Device, threads and torch version: facts that may move a rounding, but name no other measurement."""
@@ -128,6 +134,7 @@ class Engine(Passes):
         prompts: Sequence[str],
         options: Sequence[Sequence[str]],
         *,
+        batch_size: int = CHOICES_PER_BATCH,
         cancelled: Cancel = None,
         progress: Progress = None,
     ) -> list[tuple[float, ...]]:
@@ -141,7 +148,7 @@ class Engine(Passes):
         """
         encoded = [self.chat.encode(prompt) for prompt in prompts]
         found: dict[int, tuple[float, ...]] = {}
-        for rows in batches(encoded, CHOICES_PER_BATCH):
+        for rows in batches(encoded, batch_size):
             _check(cancelled)
             asked = [options[i] for i in rows]
             for i, texts, totals in zip(
