@@ -199,9 +199,7 @@ def _instant(options: argparse.Namespace) -> None:
         calibration.keep(made)
         print(f"{made.scoring}, {made.recipes} recipes, in {calibration.path()}")
         for name, line in made.lines.items():
-            print(
-                f"  {name:14}from {line.leaning:10} r = {line.correlation:+.2f}, off by {line.error:.2f} (leave one out)"
-            )
+            print(f"  {name:14}from {line.leaning:10} r = {line.correlation:+.2f}, off by {line.error:.2f} (left out)")
         return
     found = bench.instant(bench.recipe(options.recipe))
     for name, measure in found.measures.items():

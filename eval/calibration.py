@@ -17,12 +17,14 @@ from eval.errors import EvalError
 from eval.instant import TIER
 from eval.shipped import FOLDER
 from eval.statistics import Z95
-from eval.types import Estimate, Measurement
+from eval.types import Estimate, Identity, Measurement
 
 SOURCES: Mapping[str, str] = {"harm": "refusing", "over_refusal": "wary", "general": "choosing"}
 """Measure of the quick probe -> the leaning that estimates it."""
 FEWEST = 8
 """Recipes that a line is fitted on at least."""
+WEAKEST = 0.5
+"""Correlation below which nothing is claimed."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,8 @@ class Calibration:
     recipes: int
     lines: Mapping[str, Line]
 
-    def fits(self, instant: Measurement) -> bool:
-        """Whether anything is claimed of this measurement."""
-        identity = instant.identity
+    def speaks_of(self, identity: Identity) -> bool:
+        """Whether anything is claimed of this instant measurement."""
         same = (identity.probe_hash, identity.decoding) == (self.probe_hash, self.scoring)
         return same and set(identity.checkpoints.values()) <= set(self.checkpoints)
 
@@ -82,12 +83,13 @@ def fit(pairs: Sequence[tuple[Measurement, Measurement]]) -> Calibration:
         raise EvalError("The recipes were not all measured in one way: measure them again.")
     probe_hash, scoring, group = ways.pop()
     used = {content for one, _ in pairs for content in one.identity.checkpoints.values()}
-    lines = {}
+    lines: dict[str, Line] = {}
     for name, leaning in SOURCES.items():
         values = [(one.value(leaning), quick.value(name)) for one, quick in pairs]
         known = np.array([pair for pair in values if None not in pair], dtype=np.float64)
         if len(known) >= FEWEST and (known.std(axis=0) > 0).all():
-            lines[name] = _line(leaning, known[:, 0], known[:, 1])
+            line = _line(leaning, known[:, 0], known[:, 1])
+            lines |= {name: line} if abs(line.correlation) >= WEAKEST else {}
     return Calibration(probe_hash, scoring, group, tuple(sorted(used)), len(pairs), lines)
 
 
@@ -112,7 +114,7 @@ def shipped() -> tuple[Calibration, ...]:
 
 def calibration_of(instant: Measurement) -> Calibration | None:
     """The shipped calibration that speaks for this measurement, if one does."""
-    return next((one for one in shipped() if one.fits(instant)), None)
+    return next((one for one in shipped() if one.speaks_of(instant.identity)), None)
 
 
 def keep(calibration: Calibration) -> None:

@@ -19,6 +19,8 @@ from ui.session import Session, loaded
 from ui.status import Service
 
 EXPECTED = (MergeError, EvalError, Cancelled)
+REST = 0.4
+"""Seconds without a change after which a merge is looked at more closely."""
 
 
 class Explore:
@@ -28,7 +30,7 @@ class Explore:
         self._service = service
         self._screen = screen
         self._show = Show(service, screen)
-        self._runs = Runs()
+        self._runs, self._hints = Runs(), Runs()
 
     # Choices
 
@@ -91,6 +93,19 @@ class Explore:
 
     # Measuring
 
+    def hint(self, session: Session, axes: Axes, path: Path, request: gr.Request) -> Updates:
+        """After a change: once the controls have rested, see which way the merge leans; the next change ends it."""
+        nothing = {self._screen.loaded: gr.skip()}
+        flag = self._hints.start(str(request.session_hash))
+        recipe = self._show.mergeable(session)
+        if recipe is None or self._service.measured(recipe) or flag.wait(REST):
+            return nothing
+        try:
+            found = self._service.hint(recipe, cancelled=flag.is_set)
+        except EXPECTED:  # what cannot be merged has been said, and no hint is only no hint
+            return nothing
+        return nothing if found is None or flag.is_set() else self._show.known(session, axes, path)
+
     def probe(self, session: Session, axes: Axes, path: Path, request: gr.Request) -> Iterator[Updates]:
         """Measure the merge of the moment; `refresh` then shows where it lies."""
         try:
@@ -141,6 +156,7 @@ class Explore:
 
     def leave(self, request: gr.Request) -> None:
         """The visitor closed the page: nobody waits for their work any more."""
+        self._hints.stop(str(request.session_hash))
         self._runs.stop(str(request.session_hash))
 
     def _measure(self, recipe: Recipe, report: Any, stopped: Any) -> Measurement:

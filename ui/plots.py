@@ -98,7 +98,7 @@ def star(guess: Guess | None, measured: Point | None, axes: Axes, *, label: str)
     if guess is None or not {axes.x, axes.y} <= guess.values.keys():
         return None
     x, y = guess.values[axes.x], guess.values[axes.y]
-    lines = [f"<b>{escape(label)}</b>", f"a guess between {escape(guess.between)}"]
+    lines = [f"<b>{escape(label)}</b>", escape(guess.said)]
     lines += [f"{BY_KEY[key].label} ≈ {figure(found.value)}" for key, found in ((axes.x, x), (axes.y, y))]
     hover = "<br>".join([*lines, "Probe measures it"])
     return {

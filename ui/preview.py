@@ -28,10 +28,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Guess:
-    """Guessed measures by key, and the words that say between which measured values of the knob."""
+    """Guessed measures by key, and the words that say where they come from."""
 
     values: Mapping[str, Spread]
-    between: str
+    said: str
+
+    def over(self, other: "Guess | None") -> "Guess":
+        """This guess, and what only the other one has a value for."""
+        return self if other is None else replace(self, values={**other.values, **self.values})
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def guess(recipe: Recipe, measured: Iterable[tuple[Recipe, Measurement]]) -> Gue
         return None
     gap, knob, low, high, first, second = best
     share = (place.knobs[knob] - low) / gap if gap > _SAME else 0.0
-    return Guess(_between(first, second, share), f"{knob} = {low:.2f} and {high:.2f}")
+    return Guess(_between(first, second, share), f"a guess between {knob} = {low:.2f} and {high:.2f}")
 
 
 def _between(first: Measurement, second: Measurement, share: float) -> dict[str, Spread]:

@@ -31,13 +31,14 @@ class Reading:
         return self.point.measurement if self.point else None
 
 
-def read(recipe: Recipe, points: Sequence[Point]) -> Reading:
-    """Look a recipe up among the measured points; where it is not, guess between its neighbours."""
+def read(recipe: Recipe, points: Sequence[Point], hint: Guess | None = None) -> Reading:
+    """Look a recipe up among the measured points; where it is not, take the hint, else guess between its neighbours."""
     digest = recipe.digest()
     point = next((point for point in points if point.id == digest), None)
     if point is not None:
         return Reading(recipe, point, None)
-    return Reading(recipe, None, guess(recipe, [(other.recipe, other.measurement) for other in points]))
+    between = guess(recipe, [(other.recipe, other.measurement) for other in points])
+    return Reading(recipe, None, hint.over(between) if hint else between)
 
 
 def mix(points: Sequence[Point]) -> Point | None:
@@ -79,7 +80,7 @@ def _unmeasured(reading: Reading) -> Sentence:
     return (
         ("Preview: ", ""),
         (said, "amount"),
-        (f", a guess between {reading.guess.between}. Press Probe to measure it.", ""),
+        (f", {reading.guess.said}. Press Probe to measure it.", ""),
     )
 
 

@@ -108,17 +108,17 @@ class Show:
         """
         first = first | {self._screen.session: session} | self.known(session, axes, path)
         yield first
-        if recipe := self._mergeable(session):
+        if recipe := self.mergeable(session):
             yield first | self.merged(session, recipe) | self.bent(session)
 
     def settled(self, session: Session) -> Updates:
         """Merge what the controls say, and tell what that did and whether it can be done."""
-        recipe = self._mergeable(session)
+        recipe = self.mergeable(session)
         if recipe is None:
             return {self._screen.loaded: gr.skip()}
         return self.merged(session, recipe) | self.bent(session) | self.checked(recipe)
 
-    def _mergeable(self, session: Session) -> Recipe | None:
+    def mergeable(self, session: Session) -> Recipe | None:
         """The session's recipe, where there is one and the models are there."""
         try:
             return session.recipe() if self._service.status().phase == "ready" else None
@@ -150,7 +150,7 @@ class Show:
         value = chart(points, methods=self._service.methods(), axes=axes, selected=selected, path=path)
         if recipe is None:
             return gr.update(value=value)
-        return gr.update(value=value, star=_star(read(recipe, points), axes))
+        return gr.update(value=value, star=_star(read(recipe, points, self._service.hinted(recipe)), axes))
 
     def busy(self, share: float, text: str) -> Updates:
         """A probe or a trace runs: how far it is, in [0, 1] and in words."""
@@ -168,7 +168,7 @@ class Show:
         return {s.probe: on, s.trace: on, s.stop: gr.update(interactive=False), s.progress: said}
 
     def _known(self, recipe: Recipe, points: Sequence[Point], axes: Axes) -> Updates:
-        s, reading = self._screen, read(recipe, points)
+        s, reading = self._screen, read(recipe, points, self._service.hinted(recipe))
         return {
             s.answer: answer(sentence(reading, points)),
             s.figures: figures(reading.measurement, reading.guess),

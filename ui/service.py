@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from eval import shipped
-from eval.errors import EvalError
+from eval.errors import Cancelled, EvalError
 from eval.judges.rules import RuleJudge
 from eval.store import Store
 from eval.types import Measurement
@@ -21,6 +21,8 @@ from merging.errors import CheckpointError, MergeError
 from merging.registry import Method
 from ui.board import Board
 from ui.findings import findings
+from ui.hints import Hints
+from ui.preview import Guess
 from ui.replies import side_by_side
 from ui.settings import Settings
 from ui.status import Finding, Message, Phase, Point, Reply, Status
@@ -54,7 +56,8 @@ class DeviceService:
         shipped.bring(self._store, results)
         self._judge = RuleJudge()
         self._board = Board(self._store, settings.models, self._judge.id)
-        self._turns, self._jobs = Turns(), Turns()
+        self._turns, self._jobs, self._hinting = Turns(), Turns(), Turns()
+        self._hints = Hints(self._store)
         self._surveys = Surveys(self._turns)
         self._threads = settings.threads or 0
         self._slots: dict[str, LiveModel] = {}
@@ -249,6 +252,34 @@ class DeviceService:
         """
         return self._board.points(probe)
 
+    def hint(self, recipe: Recipe, *, cancelled: Cancel = None) -> Guess | None:
+        """Which way a recipe leans, from likelihoods; whoever else needs the device goes first.
+
+        Returns:
+            None for other checkpoints than the embedded ones: nobody knows what a hint is worth there.
+
+        Raises:
+            MergeError: The recipe cannot be merged, or the models are not ready.
+            EvalError: The model cannot be scored.
+            Cancelled: `cancelled()` became true.
+        """
+        names = recipe.models_used()
+        live = self._live("explore", *names)
+        if not all(name.startswith(zoo.PREFIX) for name in names):
+            return None
+        with self._hinting.turn(Urgency.HINT):
+            if cancelled and cancelled():
+                raise Cancelled
+            with self._turns.turn(Urgency.HINT):
+                live.apply(recipe)
+                hashes = live.source_hashes(recipe)
+            engine = self._engine("explore", recipe, Urgency.HINT, cancelled)
+            return self._hints.take(recipe, engine, hashes, cancelled)
+
+    def hinted(self, recipe: Recipe) -> Guess | None:
+        """The hint that was taken of a recipe, without running anything."""
+        return self._hints.of(recipe)
+
     # Chat
 
     def chat_pair(
@@ -292,7 +323,7 @@ class DeviceService:
             raise CheckpointError("The models are still being prepared: try again in a moment.")
         return self._slots[slot]
 
-    def _engine(self, slot: Slot, recipe: Recipe, urgency: Urgency) -> "Engine":
+    def _engine(self, slot: Slot, recipe: Recipe, urgency: Urgency, cancelled: Cancel = None) -> "Engine":
         """An engine whose every forward pass waits for its turn and finds its own recipe loaded."""
         from eval.engine import Engine
 
@@ -303,12 +334,16 @@ class DeviceService:
                 f"{recipe.donor} has no tokenizer, so its merges can be saved but not probed or asked."
             )
         engine = Engine(live.model, live.tokenizer, threads=self._settings.threads)
-        engine.turn = partial(self._step, engine, live, recipe, urgency)
+        engine.turn = partial(self._step, engine, live, recipe, urgency, cancelled)
         return engine
 
     @contextmanager
-    def _step(self, engine: "Engine", live: "LiveModel", recipe: Recipe, urgency: Urgency) -> Iterator[None]:
+    def _step(
+        self, engine: "Engine", live: "LiveModel", recipe: Recipe, urgency: Urgency, cancelled: Cancel
+    ) -> Iterator[None]:
         with self._turns.turn(urgency):
+            if cancelled and cancelled():  # it waited for a turn that nobody needs any more
+                raise Cancelled
             if live.recipe is None or live.recipe.digest() != recipe.digest():
                 live.apply(recipe)
                 engine.model = live.model  # another visitor's recipe of another shape may have built a new module

@@ -10,6 +10,7 @@ from merging.registry import Method
 
 if TYPE_CHECKING:
     from merging.geometry import Geometry
+    from ui.preview import Guess
 
 Phase = Literal["preparing", "loading", "ready", "failed"]
 Message = dict[str, str]
@@ -159,6 +160,17 @@ class Service(Protocol):
 
     def measured(self, recipe: Recipe, probe: str = "quick") -> Measurement | None:
         """What is stored of a recipe, without running anything."""
+        ...
+
+    def hint(self, recipe: Recipe, *, cancelled: Callable[[], bool] | None = None) -> "Guess | None":
+        """Which way a recipe leans, from likelihoods, in seconds; None where that is worth nothing.
+
+        Raises MergeError, EvalError, Cancelled.
+        """
+        ...
+
+    def hinted(self, recipe: Recipe) -> "Guess | None":
+        """The hint that was taken of a recipe, without running anything."""
         ...
 
     def chat_pair(

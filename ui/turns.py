@@ -15,6 +15,7 @@ class Urgency(IntEnum):
     CHAT = 1
     PROBE = 2
     SWEEP = 3
+    HINT = 4
 
 
 PATIENCE = 3

@@ -20,6 +20,7 @@ from merging import Recipe, registry
 from merging.errors import CheckpointError
 from merging.geometry import Geometry, Total
 from merging.registry import Method
+from ui.preview import Guess, Spread
 from ui.session import Session
 from ui.status import LANDMARKS, Finding, Point, Status
 
@@ -155,6 +156,8 @@ class FakeService:
         phase: What `status` says; set it to try the other states.
         fails: Checkpoints that cannot be merged.
         other_vocabulary: Checkpoints whose vocabulary is told to be another one.
+        leaning: Whether hints say anything.
+        asked: Labels of the recipes a hint was asked of.
     """
 
     pause: float = 0.0
@@ -164,7 +167,10 @@ class FakeService:
     queue: int = 0
     fails: frozenset[str] = frozenset()
     other_vocabulary: frozenset[str] = frozenset()
+    leaning: bool = False
     applied: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    _hints: dict[str, Guess] = field(default_factory=dict)
     _local: dict[str, Measurement] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -244,6 +250,22 @@ class FakeService:
         found = measurement(recipe)
         self._local[recipe.digest()] = found
         return found
+
+    def hint(self, recipe: Recipe, *, cancelled: Callable[[], bool] | None = None) -> Guess | None:
+        self._refuse(recipe)
+        self.asked.append(recipe.label())
+        for _ in range(10):
+            if cancelled and cancelled():
+                raise Cancelled
+            time.sleep(self.pause)
+        if not self.leaning:
+            return None
+        numbers = traits(recipe)
+        self._hints[recipe.digest()] = found = Guess({"harm": Spread(numbers[0], 0.1)}, "from likelihoods alone")
+        return found
+
+    def hinted(self, recipe: Recipe) -> Guess | None:
+        return self._hints.get(recipe.digest())
 
     def points(self, probe: str = "quick") -> list[Point]:
         known = {} if self.empty else {recipe.digest(): measurement(recipe, "shipped") for recipe in shipped()}

@@ -199,3 +199,71 @@ def test_two_visitors_at_once_each_get_their_own_recipe(explore: Explore, screen
     for thread in threads:
         thread.join()
     assert "t=0.10" in found[0.1] and "t=0.90" in found[0.9]
+
+
+def test_a_hint_replaces_the_guess_once_the_controls_rest(
+    explore: Explore, screen: Screen, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.explore.REST", 0.0)
+    service.leaning = True
+    session = Session().with_value("t", 0.55)
+    before = explore._show.known(session, AXES, ())[screen.answer]
+    assert "a guess between" in before
+    updates = explore.hint(session, AXES, (), VISITOR)
+    assert service.asked == ["slerp t=0.55"]
+    assert "from likelihoods alone" in updates[screen.answer] and "general ≈" in updates[screen.answer]
+    assert "from likelihoods alone" in updates[screen.chart]["star"]["hover"]
+    assert updates[screen.answer] == explore._show.known(session, AXES, ())[screen.answer], "and is remembered"
+
+
+@pytest.mark.parametrize("t", [pytest.param(0.5, id="measured already"), pytest.param(0.55, id="no hint is to be had")])
+def test_without_a_hint_nothing_is_redrawn(
+    explore: Explore, screen: Screen, service: FakeService, monkeypatch: pytest.MonkeyPatch, t: float
+) -> None:
+    monkeypatch.setattr("ui.explore.REST", 0.0)
+    service.leaning = t == 0.5
+    assert explore.hint(Session().with_value("t", t), AXES, (), VISITOR).keys() == {screen.loaded}
+    assert service.asked == ([] if t == 0.5 else ["slerp t=0.55"])
+
+
+@pytest.mark.parametrize("rest", [pytest.param(0.2, id="while it waits"), pytest.param(0.0, id="while it scores")])
+def test_the_next_move_ends_a_hint(
+    explore: Explore, screen: Screen, service: FakeService, monkeypatch: pytest.MonkeyPatch, rest: float
+) -> None:
+    monkeypatch.setattr("ui.explore.REST", rest)
+    service.leaning, service.pause = True, 0.02
+    seen: list[Any] = []
+    first = threading.Thread(
+        target=lambda: seen.append(explore.hint(Session().with_value("t", 0.55), AXES, (), VISITOR))
+    )
+    first.start()
+    while rest == 0.0 and not service.asked:
+        pass
+    second = explore.hint(Session().with_value("t", 0.65), AXES, (), VISITOR)
+    first.join()
+    assert seen[0].keys() == {screen.loaded} and screen.answer in second
+    assert service.asked == (["slerp t=0.65"] if rest else ["slerp t=0.55", "slerp t=0.65"])
+
+
+def test_another_visitor_does_not_end_it(
+    explore: Explore, screen: Screen, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.explore.REST", 0.05)
+    service.leaning = True
+    other: Any = SimpleNamespace(session_hash="two")
+    seen: list[Any] = []
+    first = threading.Thread(
+        target=lambda: seen.append(explore.hint(Session().with_value("t", 0.55), AXES, (), VISITOR))
+    )
+    first.start()
+    assert screen.answer in explore.hint(Session().with_value("t", 0.65), AXES, (), other)
+    first.join()
+    assert screen.answer in seen[0]
+
+
+def test_a_merge_that_is_refused_gives_no_hint(
+    explore: Explore, screen: Screen, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.explore.REST", 0.0)
+    service.fails = frozenset({"zoo:safety"})
+    assert explore.hint(Session().with_value("t", 0.55), AXES, (), VISITOR).keys() == {screen.loaded}

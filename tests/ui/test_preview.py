@@ -52,7 +52,7 @@ def test_it_lies_on_the_straight_line(recipe: Recipe, low: Recipe, high: Recipe,
 def test_the_nearest_neighbours_are_taken() -> None:
     found = asked(slerp(0.5), *(slerp(t) for t in (0.0, 0.4, 0.6, 1.0)))
     assert found is not None
-    assert found.between == "t = 0.40 and 0.60"
+    assert found.said == "a guess between t = 0.40 and 0.60"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def wait_until(condition, seconds: float = 5.0) -> None:
         pytest.param("SPCD", "DCPS", id="urgent overtakes"),
         pytest.param("DDPP", "DDPP", id="equals keep their order"),
         pytest.param("PDPD", "DDPP", id="mixed"),
+        pytest.param("HPCD", "DCPH", id="a hint comes last"),
         pytest.param("PDDDDD", "DDDPDD", id="patience ends"),
         pytest.param("SPDDDDD", "DDDSPDD", id="the longest wait first"),
     ],

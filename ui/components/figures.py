@@ -26,7 +26,8 @@ def _card(shown: Shown, measurement: Measurement | None, guess: Guess | None) ->
         return '<span class="mf-value"><b>–</b><small>not measured</small></span>' + name
     bounds = interval(max(0.0, spread.value - spread.half_width), min(1.0, spread.value + spread.half_width))
     value = f"<b>≈ {figure(spread.value)}</b><small>{bounds}</small>"
-    return f'<span class="mf-value" title="A guess between measured neighbours">{value}</span>{name}'
+    title = escape(guess.said) if guess is not None else ""
+    return f'<span class="mf-value" title="{title}">{value}</span>{name}'
 
 
 def _measured(shown: Shown, measurement: Measurement) -> str:

@@ -86,7 +86,8 @@ def _wire(screen: Screen, explore: Explore, order: gr.State) -> None:
     shown.more.focus(None, None, None, js="() => document.querySelector('#mf-more input')?.select()", **QUIET)
     models = [picker.input for picker in pickers]
     chosen = gr.on(models, chooses(explore.choose_models), [*here, *pickers], everything, **DRAG)
-    gr.on([widget.input for widget in moving], chooses(explore.move), [*here, *moving], everything, **DRAG)
+    moved = gr.on([widget.input for widget in moving], chooses(explore.move), [*here, *moving], everything, **DRAG)
+    moved.then(_hinting(screen, explore), here, everything, **EACH)
     other = screen.loaded.choose(chooses(explore.choose), here, everything, **EACH)
     picked = screen.chart.pick(chooses(explore.pick), here, everything, **EACH)
     screen.chart.axes(shows(explore.turn), here, [screen.axes, screen.chart], **EACH)
@@ -102,11 +103,17 @@ def _wire(screen: Screen, explore: Explore, order: gr.State) -> None:
 
 
 def _settling(screen: Screen, explore: Explore, order: gr.State, *events: Any) -> None:
-    """After each of these events, merge what it left in the session."""
+    """After each of these events, merge what it left in the session, and see which way that leans."""
     d = screen.drawer
     settle = reporting(explore.settle, {screen.loaded: gr.skip()})
+    here = [order, screen.session, screen.axes, screen.path]
     for event in events:
-        event.then(settle, [order, screen.session], [screen.loaded, d.bands, d.check, d.memory], **DRAG)
+        settled = event.then(settle, here[:2], [screen.loaded, d.bands, d.check, d.memory], **DRAG)
+        settled.then(_hinting(screen, explore), here, screen.everything, **EACH)
+
+
+def _hinting(screen: Screen, explore: Explore) -> Any:
+    return reporting(explore.hint, {screen.loaded: gr.skip()})
 
 
 def _wire_drawer(screen: Screen, handles: Handles, explore: Explore, advanced: Advanced, order: gr.State) -> None:
