@@ -216,14 +216,14 @@ def test_a_hint_replaces_the_guess_once_the_controls_rest(
     assert updates[screen.answer] == explore._show.known(session, AXES, ())[screen.answer], "and is remembered"
 
 
-@pytest.mark.parametrize("t", [pytest.param(0.5, id="measured already"), pytest.param(0.55, id="no hint is to be had")])
+@pytest.mark.parametrize("t", [pytest.param(0.6, id="measured already"), pytest.param(0.55, id="no hint is to be had")])
 def test_without_a_hint_nothing_is_redrawn(
     explore: Explore, screen: Screen, service: FakeService, monkeypatch: pytest.MonkeyPatch, t: float
 ) -> None:
     monkeypatch.setattr("ui.explore.REST", 0.0)
-    service.leaning = t == 0.5
+    service.leaning = t == 0.6
     assert explore.hint(Session().with_value("t", t), AXES, (), VISITOR).keys() == {screen.loaded}
-    assert service.asked == ([] if t == 0.5 else ["slerp t=0.55"])
+    assert service.asked == ([] if t == 0.6 else ["slerp t=0.55"])
 
 
 @pytest.mark.parametrize("rest", [pytest.param(0.2, id="while it waits"), pytest.param(0.0, id="while it scores")])
