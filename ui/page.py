@@ -39,7 +39,7 @@ def build(service: Service) -> gr.Blocks:
         session = gr.State(Session())
         with gr.Tabs(elem_id="mf-tabs"):
             for name, tab in TABS:
-                with gr.Tab(name):
+                with gr.Tab(name, id=name):
                     tab(service, session)
         gr.HTML(FOOTER, elem_id="mf-footer", apply_default_css=False)
         api.register(service)

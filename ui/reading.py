@@ -121,11 +121,11 @@ def pays(reading: Reading, points: Sequence[Point]) -> dict[str, dict[str, Paire
         return {}
     if held.measurement.identity.group() != reading.measurement.identity.group():
         return {}
-    return _pays(_Keyed(reading.measurement), _Keyed(held.measurement))
+    return _pays(Keyed(reading.measurement), Keyed(held.measurement))
 
 
 @dataclass(frozen=True, eq=False)
-class _Keyed:
+class Keyed:
     """A measurement that a cache can hold: equal where the key is."""
 
     measurement: Measurement
@@ -134,11 +134,11 @@ class _Keyed:
         return hash(self.measurement.key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and other.measurement.key == self.measurement.key
+        return isinstance(other, Keyed) and other.measurement.key == self.measurement.key
 
 
 @lru_cache(maxsize=128)
-def _pays(merge: _Keyed, other: _Keyed) -> dict[str, dict[str, Paired]]:
+def _pays(merge: Keyed, other: Keyed) -> dict[str, dict[str, Paired]]:
     rows: dict[str, dict[str, Paired]] = {}
     for key in COMPARED:
         found = merge.measurement.measures.get(key)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import gradio as gr
 
 from ui.status import Service
-from ui.tabs import chat, explore
+from ui.tabs import chat, explore, study
 
 TABS: tuple[tuple[str, Callable[[Service, gr.State], None]], ...] = (
     ("Explore", explore.build),
     ("Chat", chat.build),
+    ("Study", study.build),
 )
