@@ -105,6 +105,7 @@ def _flat(row: Row) -> Iterator[tuple[str, str]]:
         yield f"{side}_answer", chosen if row.item.kind == "choice" else said.text
         yield f"{side}_verdict", said.word
         yield f"{side}_reason", said.reason
+        yield f"{side}_severity", said.severity
         yield f"{side}_chrf", "" if said.chrf is None else f"{said.chrf:.1f}"
         yield f"{side}_log_likelihoods", " | ".join(f"{score:.4f}" for score in said.scores)
 
@@ -126,6 +127,7 @@ def _said(row: Row, side: Side) -> dict[str, Any]:
     if row.item.kind == "choice":
         return {"log_likelihoods": list(side.scores), "chosen": side.chosen, "right": side.right}
     found: dict[str, Any] = {"answer": side.text, "verdict": side.label, "reason": side.reason}
+    found |= {"severity": side.severity} if side.severity else {}
     return found | ({} if side.chrf is None else {"chrf": round(side.chrf, 2)})
 
 

@@ -93,6 +93,8 @@ def stand_in(points: Sequence[Point]) -> Point:
 
 def _measured(points: Sequence[Point]) -> list[tuple[str, str]]:
     order = list(LANDMARKS.values())
-    fixed = sorted((p for p in points if p.landmark), key=lambda p: order.index(p.landmark) if p.landmark in order else 9)
+    fixed = sorted(
+        (p for p in points if p.landmark), key=lambda p: order.index(p.landmark) if p.landmark in order else 9
+    )
     merges = sorted((p for p in points if not p.landmark), key=lambda p: p.recipe.label())
     return [(called(p), p.id) for p in fixed] + [(f"{p.recipe.label()} · {p.id[:DIGITS]}", p.id) for p in merges]

@@ -13,7 +13,7 @@ LONGEST = 200
 """Characters of a search."""
 ANY = "any"
 """The filter for rows that changed in any way."""
-_WORDS = ("answered", "refused", "invalid", "right", "wrong")
+_WORDS = ("answered", "refused", "invalid", "unjudged", "right", "wrong")
 
 
 def _place(side: Side | None) -> int | None:
@@ -21,7 +21,7 @@ def _place(side: Side | None) -> int | None:
 
 
 def _score(item: Item, side: Side | None) -> tuple[int, float] | None:
-    """chrF of an instruction, then by how much a choice's right option leads the best other; None for other kinds."""
+    """The chrF of an instruction, then by how much a choice's right option leads; None for other kinds."""
     if side is None:
         return None
     if side.chrf is not None:
@@ -134,4 +134,3 @@ def _text(row: Row) -> str:
     said = [text for side in sides for text in (side.text, side.reason)]
     item = row.item
     return "\n".join((item.id, item.topic, item.prompt, *item.options, *item.references, *said)).casefold()
-

@@ -1,5 +1,6 @@
 """What the Items view of Study does: pickers and filters in, one page of the table out. No widget is made here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -141,17 +142,18 @@ def _start(points: list[Point]) -> str:
     return held.id if held else NOTHING
 
 
-def exporter(service: Service) -> Any:
+def exporter(points: Callable[[str], list[Point]]) -> Callable[[Any], dict[str, str]]:
     """The function the table calls for a file of its filtered rows; whoever calls it, everything is looked up.
 
-    It is asked for {"probe", "ours", "theirs", "query", "form"}, and answers {"name", "type", "text"} or {"problem"}.
+    `points` finds the measured recipes of a probe. It is asked for {"probe", "ours", "theirs", "query", "form"},
+    and answers {"name", "type", "text"} or {"problem"}.
     """
 
     def items_file(asked: Any) -> dict[str, str]:
         given = asked if isinstance(asked, dict) else {}
         form = "csv" if given.get("form") == "csv" else "jsonl"
         probe = given.get("probe") if given.get("probe") in probes.listing() else USUAL
-        by_id = {point.id: point for point in service.points(str(probe))}
+        by_id = {point.id: point for point in points(str(probe))}
         ours, theirs = by_id.get(str(given.get("ours"))), by_id.get(str(given.get("theirs")))
         if ours is None:
             return {"problem": "This recipe is not measured any more: open the tab again."}
@@ -172,5 +174,3 @@ def sheet_of(ours: Point, theirs: Point | None, query: Query) -> Sheet:
     identity = ours.measurement.identity
     about = {"probe": identity.probe, "tier": identity.tier, "judge": identity.judge, "decoding": identity.decoding}
     return Sheet(found, called(ours), called(theirs) if theirs else None, recipes, about, query)
-
-

@@ -147,7 +147,7 @@ def _side(side: Side) -> dict[str, Any]:
     return {
         "text": side.text,
         "word": side.word,
-        "reason": side.reason,
+        "reason": ", ".join(part for part in (side.severity and f"{side.severity} harm", side.reason) if part),
         "chrf": None if side.chrf is None else f"{side.chrf:.0f}",
         "scores": [f"{score:.2f}".replace("-", "−") for score in side.scores],
         "chosen": side.chosen,

@@ -268,6 +268,8 @@ class FakeService:
         return self._hints.get(recipe.digest())
 
     def points(self, probe: str = "quick") -> list[Point]:
+        if probe != "quick":
+            return []
         known = {} if self.empty else {recipe.digest(): measurement(recipe, "shipped") for recipe in shipped()}
         everything = known | {key: value for key, value in self._local.items() if key not in known}
         on = set(front(list(everything.values())).keys)

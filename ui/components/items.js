@@ -3,7 +3,7 @@
 const section = element.querySelector('.mf-items');
 const find = (selector) => section.querySelector(selector);
 const all = (selector) => [...section.querySelectorAll(selector)];
-const MARKS = { refused: '⊘', answered: '●', invalid: '◌', right: '✓', wrong: '✗' };
+const MARKS = { refused: '⊘', answered: '●', invalid: '◌', unjudged: '–', right: '✓', wrong: '✗' };
 const ANY = { language: 'all', kind: 'all', category: 'all' };
 const state = { query: {}, open: new Set(), showAll: false, timer: null };
 
