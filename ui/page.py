@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 
 from ui import api
-from ui.components.frontier import serve_plotly
 from ui.components.header import header
+from ui.components.plotting import serve_plotly
 from ui.session import Session
 from ui.status import Service
 from ui.tabs import TABS

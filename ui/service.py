@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from eval import shipped
 from eval.errors import Cancelled, EvalError
 from eval.judges.rules import RuleJudge
+from eval.paper import exchange, published
+from eval.paper.schema import Tables
 from eval.store import Store
 from eval.types import Measurement
 from merging import Recipe, registry, zoo
@@ -279,6 +281,14 @@ class DeviceService:
     def hinted(self, recipe: Recipe) -> Guess | None:
         """The hint that was taken of a recipe, without running anything."""
         return self._hints.of(recipe)
+
+    def paper(self) -> Tables:
+        """The paper's comparison on these models, read again whenever its file changes.
+
+        Raises:
+            EvalError: It has not been made, or its file cannot be read; the text says what to do.
+        """
+        return exchange.read(published.FOLDER / "tables.json")
 
     # Chat
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from eval.paper.schema import Tables
 from eval.types import Measurement, Verdict
 from merging import Recipe
 from merging.registry import Method
@@ -171,6 +172,9 @@ class Service(Protocol):
 
     def hinted(self, recipe: Recipe) -> "Guess | None":
         """The hint that was taken of a recipe, without running anything."""
+
+    def paper(self) -> Tables:
+        """The paper's comparison on these models. Raises EvalError where it has not been made."""
         ...
 
     def chat_pair(

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from eval import probes
 from eval.errors import Cancelled
 from eval.frontier import front
 from eval.metrics import measure_all
+from eval.paper import exchange
+from eval.paper.schema import Tables
 from eval.scores import Outcomes
 from eval.types import Identity, Item, Measurement, Response, Verdict
 from merging import Recipe, registry
@@ -24,6 +27,7 @@ from ui.preview import Guess, Spread
 from ui.session import Session
 from ui.status import LANDMARKS, Finding, Point, Status
 
+EXAMPLE = Path(__file__).resolve().parents[1] / "eval" / "paper" / "example_tables.json"
 LAYERS = 18
 FAMILY = ["zoo:general", "zoo:safety", "zoo:mix-15", "zoo:base"]
 # harm, over-refusal, invalid, share of instruction and choice items that are right
@@ -155,6 +159,7 @@ class FakeService:
         merging: Seconds that a merge takes.
         phase: What `status` says; set it to try the other states.
         fails: Checkpoints that cannot be merged.
+        compared: Whether the paper's comparison has been made.
         other_vocabulary: Checkpoints whose vocabulary is told to be another one.
         leaning: Whether hints say anything.
         asked: Labels of the recipes a hint was asked of.
@@ -164,6 +169,7 @@ class FakeService:
     merging: float = 0.0
     phase: str = "ready"
     empty: bool = False
+    compared: bool = True
     queue: int = 0
     fails: frozenset[str] = frozenset()
     other_vocabulary: frozenset[str] = frozenset()
@@ -274,6 +280,9 @@ class FakeService:
         everything = known | {key: value for key, value in self._local.items() if key not in known}
         on = set(front(list(everything.values())).keys)
         return [_point(digest, found, found.key in on) for digest, found in everything.items()]
+
+    def paper(self) -> Tables:
+        return exchange.read(EXAMPLE if self.compared else EXAMPLE.with_name("tables.json"))
 
     def measured(self, recipe: Recipe, probe: str = "quick") -> Measurement | None:
         return next((point.measurement for point in self.points() if point.id == recipe.digest()), None)

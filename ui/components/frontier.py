@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import plotly
+
+from ui.components.plotting import PLOTLY_ADDRESS, script
 
 _HERE = Path(__file__).parent
-PLOTLY_FOLDER = Path(plotly.__file__).parent / "package_data"
-PLOTLY_ADDRESS = f"/gradio_api/file={PLOTLY_FOLDER / 'plotly.min.js'}"
 
 
 def frontier(**kwargs: Any) -> gr.HTML:
@@ -20,14 +19,9 @@ def frontier(**kwargs: Any) -> gr.HTML:
     # no subclass: Gradio would write a type stub of it beside this file
     return gr.HTML(
         html_template=(_HERE / "frontier.html").read_text(encoding="utf-8"),
-        js_on_load=(_HERE / "frontier.js").read_text(encoding="utf-8"),
+        js_on_load=script("frontier"),
         apply_default_css=False,
         plotly=PLOTLY_ADDRESS,
         star=None,
         **kwargs,
     )
-
-
-def serve_plotly() -> None:
-    """Let the app hand out plotly.js from the installed package; call once before launch."""
-    gr.set_static_paths([PLOTLY_FOLDER])

@@ -5,8 +5,11 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
+from ui.against_paper import AgainstPaper, PaperScreen
 from ui.components.items import items
+from ui.components.paper import paper
 from ui.pairs import DEFAULT, MOMENT, NOTHING
+from ui.paper import nothing
 from ui.queries import Query
 from ui.status import Service
 from ui.study import USUAL, Screen, Study, exporter
@@ -20,13 +23,18 @@ def build(service: Service, session: gr.State) -> None:
     """Lay the tab out and wire it; call inside a `gr.Tab`, with the session that all tabs share."""
     tab = Context.block
     tabs = tab.parent if isinstance(tab, gr.Tab) and isinstance(tab.parent, gr.Tabs) else None
-    with gr.Tabs(elem_id="mf-study"), gr.Tab("Items", id="items"):
-        screen = _layout(service, session, tabs)
-    study = Study(service, screen)
+    with gr.Tabs(elem_id="mf-study"):
+        with gr.Tab("Items", id="items"):
+            screen = _layout(service, session, tabs)
+        with gr.Tab("Paper", id="paper"):
+            compared = _paper(session, tabs)
+    study, against = Study(service, screen), AgainstPaper(service, compared)
     _wire(screen, study)
+    compared.paper.pick(against.pick, session, compared.loading, **QUIET)
     if isinstance(tab, gr.Tab):
         here = [screen.session, screen.query, screen.probe, screen.ours, screen.theirs]
         tab.select(study.arrive, here, screen.everything, **QUIET)
+        tab.select(against.arrive, None, compared.shown, **QUIET)
 
 
 def _layout(service: Service, session: gr.State, tabs: gr.Tabs | None) -> Screen:
@@ -41,6 +49,13 @@ def _layout(service: Service, session: gr.State, tabs: gr.Tabs | None) -> Screen
             second = gr.Button("Load in Explore", elem_classes="mf-load")
         table = items(empty(""), [exporter(service.points)], elem_id="mf-items", elem_classes="mf-quiet")
     return Screen(session, query, tabs, probe, ours, theirs, (first, swap, second), table)
+
+
+def _paper(session: gr.State, tabs: gr.Tabs | None) -> PaperScreen:
+    with gr.Column(elem_id="mf-paper-view"):
+        view = paper(nothing(""), elem_id="mf-paper", elem_classes="mf-quiet")
+        pays = gr.HTML("", elem_id="mf-paper-pays", elem_classes="mf-quiet", apply_default_css=False)
+    return PaperScreen(session, tabs, view, pays)
 
 
 def _picker(choices: list[Any], value: str, label: str, **kwargs: Any) -> gr.Dropdown:
