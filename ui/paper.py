@@ -55,8 +55,8 @@ def chart(tables: Tables, methods: Sequence[Method]) -> dict[str, Any]:
         _mark(row, places) for row in tables.rows.values() if row.paper or (row.id in first and row.state == "measured")
     ]
     marks = [mark for mark in drawn if mark["ours"] or mark["paper"]]
-    names = list(dict.fromkeys(mark["method"] for mark in marks))
-    titles = TITLES | {method.name: method.title for method in methods}
+    names: list[str] = list(dict.fromkeys(str(mark["method"]) for mark in marks))
+    titles: dict[str, str] = TITLES | {method.name: method.title for method in methods}
     made = [(key, label) for key, label in STAGES.items() if any(mark["stage"] == key for mark in marks)]
     return {
         "marks": marks,

@@ -5,7 +5,8 @@ const find = (selector) => section.querySelector(selector);
 const all = (selector) => [...section.querySelectorAll(selector)];
 const MARKS = { refused: '⊘', answered: '●', invalid: '◌', unjudged: '–', right: '✓', wrong: '✗' };
 const ANY = { language: 'all', kind: 'all', category: 'all' };
-const state = { query: {}, open: new Set(), showAll: false, timer: null };
+const PATIENCE = 8000; // ms after which an answer that did not come is waited for no longer
+const state = { query: {}, open: new Set(), showAll: false, timer: null, flying: -Infinity, waiting: false };
 
 function make(tag, kind, parent, text) {
   const node = document.createElement(tag);
@@ -15,10 +16,19 @@ function make(tag, kind, parent, text) {
   return node;
 }
 
+// One request at a time is on its way; of those made meanwhile the last alone is sent, when the answer is there. Gradio's
+// own "always_last" cannot do this: of an event that waited it repeats the data of the one just answered.
 function ask(changes) {
   state.query = { ...state.query, page: 0, ...changes };
   section.setAttribute('aria-busy', 'true');
-  trigger('narrow', state.query);
+  state.waiting = performance.now() - state.flying < PATIENCE;
+  if (!state.waiting) fly();
+}
+
+function fly() {
+  state.waiting = false;
+  state.flying = performance.now();
+  trigger('narrow', { ...state.query });
 }
 
 // Cards: the paired difference of a measure in words, and its changes as filters
@@ -172,14 +182,16 @@ function drawRows(value) {
 function draw() {
   const value = props.value;
   if (!value) return;
-  section.setAttribute('aria-busy', 'false');
+  state.flying = -Infinity;
+  if (state.waiting) fly();
+  section.setAttribute('aria-busy', String(state.flying > 0));
   section.classList.toggle('mf-nothing', !value.ours);
   find('.mf-items-empty').textContent = value.message;
   find('.mf-items-note').textContent = value.note ?? '';
   if (!value.ours) return;
   const turned = state.query.page !== value.query.page || state.query.sort !== value.query.sort;
   const focus = document.activeElement?.dataset?.change;
-  state.query = { ...value.query };
+  if (state.flying < 0) state.query = { ...value.query };
   find('.mf-changes').replaceChildren(...value.cards.map(drawCard));
   if (focus) find(`[data-change="${CSS.escape(focus)}"]`)?.focus();
   drawFilters(value);

@@ -73,7 +73,8 @@ def _wire(s: Screen, study: Study) -> None:
     for picker in (s.ours, s.theirs):
         picker.input(study.choose, chosen, shown, **LAST)
     s.probe.input(study.turn, chosen, s.everything, **LAST)
-    s.table.narrow(study.narrow, asked, shown, **LAST)
+    # the table itself sends one query at a time, the last one last
+    s.table.narrow(study.narrow, asked, shown, **QUIET, trigger_mode="multiple")
     first, swap, second = s.buttons
     swap.click(study.swap, chosen, [s.ours, s.theirs, *shown], **QUIET)
     loaded = [s.session, *([s.tabs] if s.tabs else [])]
