@@ -69,12 +69,12 @@ function drawFilters(value) {
     const name = select.dataset.filter;
     const choices = [{ key: '', label: ANY[name], count: value.all }, ...(value.facets?.[name] ?? [])];
     select.replaceChildren(...choices.map((c) => new Option(`${c.label} (${c.count})`, c.key)));
-    select.value = value.query[name];
+    select.value = state.query[name];
     select.classList.toggle('mf-used', Boolean(value.query[name]));
   }
   const search = find('input[type=search]');
   if (document.activeElement !== search) search.value = value.query.text;
-  const used = ['language', 'kind', 'category', 'change', 'text'].some((name) => value.query[name]);
+  const used = ['language', 'kind', 'category', 'change', 'text'].some((name) => state.query[name]);
   find('.mf-clear').disabled = !used;
   find('.mf-count').textContent = `${value.first}–${value.last} of ${value.total}`;
   find('[data-step="-1"]').disabled = value.query.page <= 0;
