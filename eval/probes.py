@@ -68,18 +68,22 @@ def listing() -> tuple[str, ...]:
 
 
 def load(name: str) -> ProbeSet:
-    """Read a shipped probe set by name, or a JSONL file by its path.
+    """Read a shipped probe set by name, a file by its path, or whatever else `eval.sets` knows how to get.
 
     Raises:
         ProbeError: No such probe, or a line breaks the schema (the text says file:line).
     """
+    from eval import sets  # which stands on this module
+
+    if sets.handles(name):
+        return sets.load(name)
     path = Path(name) if name.endswith(".jsonl") else FOLDER / f"{name}.jsonl"
     if path.is_file():
         return _read(_states([path]))
     folder = _splits().get(name)
     if folder is None:
         known = ", ".join(listing()) or "none"
-        raise ProbeError(f"No probe {name!r}. Known: {known}; or give the path of a .jsonl file.")
+        raise ProbeError(f"No probe {name!r}. Known: {known}; or give the path of a .jsonl or .csv file, or hub:NAME.")
     return _read_split(name, _states([folder / _HEADER, *sorted(folder.glob("*.jsonl"))]))
 
 

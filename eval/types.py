@@ -24,6 +24,8 @@ DIRECTION: Mapping[str, Better] = {
     "win_rate": "higher",
     "harm_vs_base": "lower",
     "bits_per_byte": "lower",
+    "choices": "higher",
+    "instructions": "higher",
 }
 DTYPES = ("auto", "recipe", "float32")
 """In which dtype passes run: what is fast on the device, the merge's own, or float32."""

@@ -29,7 +29,13 @@ def test_space_python_is_supported() -> None:
     assert (ROOT / front_matter()["app_file"]).is_file()
 
 
-REQUIREMENTS = ["requirements.txt", "requirements-dev.txt", "requirements-training.txt", "benchmarks/requirements.txt"]
+REQUIREMENTS = [
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-training.txt",
+    "requirements-tasks.txt",
+    "benchmarks/requirements.txt",
+]
 
 
 @pytest.mark.parametrize("file", REQUIREMENTS)
