@@ -58,6 +58,8 @@ def eager() -> Iterator[None]:
 
 
 def _load(promise: "Future[ModuleType]") -> None:
+    # numba colours its messages by swapping sys.stdout for a moment: from this thread that loses another's output
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     try:
         from merging import kernels
     except BaseException as error:  # whatever keeps the loops away: the future carries it, and the eager code goes on
