@@ -9,7 +9,11 @@
     python -m eval instant --calibrate [--dtype D]                     what that is worth, fitted on the shipped recipes
     python -m eval judge [--judge J] --in FILE.jsonl --out FILE.jsonl   label rows of id, language, request, response
     python -m eval agree --in A.jsonl B.jsonl                          how far two judges of the same responses agree
+    python -m eval sets [--sample N]                                   sets on the hub, and how precise they can be
+    python -m eval check-probe FILE.csv                                is an own probe right, and how precise can it be
+    python -m eval RECIPE_OR_MODEL --tasks belebele_fra_Latn,...       standard tasks, by lm-evaluation-harness
 
+A probe is a shipped set, hub:NAME[@REVISION], or a .csv or .jsonl file; --languages, --category and --sample narrow it.
 A judge J is rules, guard:NAME, classifier:NAME or endpoint:MODEL; =FOLDER_OR_ID after it names another checkpoint.
 Bad input is answered by one sentence and exit status 2; nothing is written then.
 """
@@ -21,15 +25,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval import judging
+from eval import judging, probes, sets
 from eval.errors import EvalError, JudgeError
 from eval.judges.judged import judged_of
 from eval.judges.registry import open_judge
 from eval.metrics import compare
+from eval.probes import ProbeSet
+from eval.sets import options as set_options
+from eval.sets import report
 from eval.types import DTYPES, MEASURES, Measure, Measurement
 from merging.errors import MergeError
 
-COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree", "instant")
+COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree", "instant", "sets", "check-probe")
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "assets" / "results"
 
@@ -49,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "bits": _bits,
         "agree": _agree,
         "instant": _instant,
+        "sets": _sets,
+        "check-probe": _check_probe,
     }
     try:
         run[name](options)
@@ -82,6 +91,13 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--show", type=int, default=judging.SHOWN, help="disagreements listed")
         parser.add_argument("--json", type=Path, default=None, help="also write the result here")
         return parser
+    if name == "sets":
+        parser.add_argument("--sample", type=int, default=None, help="items of a kind in a language")
+        return parser
+    if name == "check-probe":
+        parser.add_argument("probe", help="a .csv or .jsonl file, or any other set")
+        set_options.add(parser)
+        return parser
     if name == "compare":
         parser.add_argument("a", help="recipe file or checkpoint")
         parser.add_argument("b", help="recipe file or checkpoint it is compared with")
@@ -95,11 +111,16 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--calibrate", action="store_true", help="fit on the shipped recipes and ship the result")
         parser.add_argument("--recipes", type=Path, default=RESULTS / "recipes.yaml", help="what to fit on")
     if name in ("probe", "compare"):
-        parser.add_argument("--probe", default="quick", help="probe set by name, or a .jsonl file")
+        parser.add_argument("--probe", default="quick", help="set by name, hub:NAME, or a .csv or .jsonl file")
+        set_options.add(parser)
         parser.add_argument("--store", type=Path, default=None, help="measurements are kept here")
         judging.add_judge_options(parser, many=True)
     if name in ("probe", "bits", "instant"):
         parser.add_argument("--json", type=Path, default=None, help="also write the result here")
+    if name == "probe":
+        parser.add_argument("--tasks", default=None, help="standard tasks in place of a probe, as a,b")
+        parser.add_argument("--limit", type=int, default=None, help="documents of each task")
+        parser.add_argument("--include-path", type=Path, default=None, help="folder of more tasks; its code is run")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
@@ -115,26 +136,65 @@ def _probe(options: argparse.Namespace) -> None:
     from eval.bench import Bench
 
     _writable(options.json)
+    if options.tasks is not None:
+        return _tasks(options)
+    asked = _announced(options)
     bench = Bench(options.device, options.threads, options.store, options.dtype)
     recipe = bench.recipe(options.recipe)
     judges = [open_judge(name, judging.choice_of(options, _show)) for name in options.judge or ["rules"]]
-    found = [bench.measure(recipe, options.probe, _show, judge=judge) for judge in judges]
+    found = [bench.measure(recipe, asked, _show, judge=judge) for judge in judges]
     for one, judge in zip(found, judges, strict=True):
-        print("\n".join([*([one.identity.judge] if len(found) > 1 else []), _table([one]), *judging.spent(judge)]))
+        parts = [
+            f"{name}: {_cell(half)}, n = {half.n}" for name, half in report.halves(one, probes.load(asked)).items()
+        ]
+        head = [one.identity.judge] if len(found) > 1 else []
+        print("\n".join([*head, _table([one]), *parts, *judging.spent(judge)]))
     for other in found[1:]:
         print("\n" + judging.agree(judged_of(found[:1], "the first judge"), judged_of([other], "the other"))[0])
-    _write_json(options.json, found[0].summary())
+    halves = {name: one.to_json() for name, one in report.halves(found[0], probes.load(asked)).items()}
+    more = {"probe": report.facts(probes.load(asked))} | ({"halves": halves} if halves else {})
+    _write_json(options.json, found[0].summary() | more)
+    return None
+
+
+def _tasks(options: argparse.Namespace) -> None:
+    from eval import tasks
+    from eval.bench import Bench
+
+    bench = Bench(options.device, options.threads, None, options.dtype)
+    recipe = bench.recipe(options.recipe)
+    asked = [name.strip() for name in options.tasks.split(",") if name.strip()]
+    found = bench.tasks(recipe, tasks.Tasks(asked, include=options.include_path, limit=options.limit))
+    print(tasks.as_text(found))
+    _write_json(options.json, {"recipe": recipe.to_yaml(), "tasks": tasks.as_json(found)})
 
 
 def _compare(options: argparse.Namespace) -> None:
     from eval.bench import Bench
 
+    asked = _announced(options)
     bench = Bench(options.device, options.threads, options.store, options.dtype)
     recipes = [bench.recipe(name) for name in (options.a, options.b)]
     for judge in [open_judge(name, judging.choice_of(options, _show)) for name in options.judge or ["rules"]]:
-        a, b = (bench.measure(recipe, options.probe, _show, judge=judge) for recipe in recipes)
+        a, b = (bench.measure(recipe, asked, _show, judge=judge) for recipe in recipes)
         print("\n".join([judge.id, _table([a, b]), *judging.spent(judge)]))
-        print(_paired_table(a, b, bench.reference(recipes[0], options.probe, judge=judge)))
+        print(_paired_table(a, b, bench.reference(recipes[0], asked, judge=judge), probes.load(asked)))
+
+
+def _announced(options: argparse.Namespace) -> str:
+    """The set that is asked for, said before the work with its licence and how precise it can be, if not shipped."""
+    asked = set_options.asked(options)
+    if sets.handles(asked):
+        print(report.contents(probes.load(asked)) + "\n")
+    return asked
+
+
+def _sets(options: argparse.Namespace) -> None:
+    print(report.table(options.sample))
+
+
+def _check_probe(options: argparse.Namespace) -> None:
+    print(set_options.checked(options))
 
 
 def _landmarks(options: argparse.Namespace) -> None:
@@ -242,11 +302,11 @@ def _cell(measure: Measure) -> str:
     return f"{measure.value:{form}} [{measure.low:{form}}, {measure.high:{form}}]{mark}"
 
 
-def _paired_table(a: Measurement, b: Measurement, reference: Measurement | None) -> str:
+def _paired_table(a: Measurement, b: Measurement, reference: Measurement | None, probe: ProbeSet) -> str:
     lines = [f"\n{a.label} against {b.label}, paired on the same items:"]
-    for measure in MEASURES:
-        for language in (None, *a.measures[measure].by_language):
-            got = compare(a, b, measure, language, reference=reference)
+    for measure, found in {**{name: a.measures[name] for name in MEASURES}, **report.halves(a, probe)}.items():
+        for language in (None, *found.by_language):
+            got = compare(a, b, measure, language, reference=reference, probe=probe)
             where = f"  {measure:14}{language or 'all':5}"
             if got.difference is None:
                 lines.append(f"{where}undefined: {got.reason}")

@@ -14,7 +14,9 @@ from eval.calibration import Calibration, fit
 from eval.engine import Engine, compute_dtype
 from eval.errors import EvalError
 from eval.judges.rules import RuleJudge
+from eval.probes import ProbeSet
 from eval.store import Store, read_jsonl, write_jsonl
+from eval.tasks import Score, Tasks
 from eval.types import Judge, Measurement
 from merging import LiveModel, Recipe, zoo
 
@@ -79,7 +81,7 @@ class Bench:
             MergeError: The recipe cannot be merged.
             EvalError: The probe cannot be read or the model cannot be measured.
         """
-        probes.load(probe)
+        _check_read(probes.load(probe), judge or self._judge)
         self._engine(recipe)  # what cannot be merged is refused before minutes go into its reference
         reference = self.reference(recipe, probe, progress, store=store, judge=judge)
         return self._run(recipe, probe, progress, reference, store or self.store, judge)
@@ -100,6 +102,16 @@ class Bench:
     def dtype_of(self, recipe: Recipe) -> str:
         """The dtype in which passes of this recipe run here, e.g. "bfloat16"."""
         return str(self._engine(recipe).model.dtype).removeprefix("torch.")
+
+    def tasks(self, recipe: Recipe, asked: Tasks) -> list[Score]:
+        """Standard tasks on a recipe.
+
+        Raises:
+            MergeError: The recipe cannot be merged.
+            EvalError: The model cannot be measured.
+        """
+        self._engine(recipe)
+        return asked.run(self._live.model, self._live.tokenizer)
 
     def landmarks(self, recipes: Sequence[Recipe], out: Path, progress: Progress = None) -> list[Measurement]:
         """Measure recipes into a file that is shipped; whatever it already holds of them is kept.
@@ -187,6 +199,20 @@ class Bench:
         if self._live.tokenizer is None:
             raise EvalError(f"{recipe.donor} has no tokenizer, so it cannot be asked anything.")
         return Engine(self._live.model, self._live.tokenizer, threads=self._threads)
+
+
+def _check_read(items: ProbeSet, judge: Judge) -> None:
+    """Before minutes go into answers that the rules cannot label (a model judge leaves such languages out).
+
+    Raises:
+        EvalError: They do not read one of the languages.
+    """
+    asked = list(dict.fromkeys(item.language for item in items.items if item.kind != "choice"))
+    if isinstance(judge, RuleJudge) and (unread := [code for code in asked if code not in judge.languages]):
+        raise EvalError(
+            f"The rule judge does not read {', '.join(unread)}, so its answers cannot be labelled: "
+            f"ask for other languages ({', '.join(judge.languages)}) with --languages, or for another --judge."
+        )
 
 
 def read_recipes(path: Path) -> list[Recipe]:

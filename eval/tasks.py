@@ -94,7 +94,8 @@ class Tasks:
             if task.get_config("num_fewshot") is None:
                 task.set_config("num_fewshot", 0)
             task.set_fewshot_seed(seed=FEWSHOT_SEED)
-        wrapped = HFLM(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=BATCH_SIZE)
+        wrapper: Any = HFLM
+        wrapped = wrapper(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=BATCH_SIZE)
         found = evaluate(wrapped, self._loaded, limit=self._limit, log_samples=False)
         return scores(found or {})
 

@@ -16,9 +16,14 @@ from eval.sets import hub, own
 from eval.sets.narrow import narrowed
 from eval.sets.request import Request
 
+_READ: dict[str, ProbeSet] = {}
+"""Sets read by this process, by id: a measurement names an own file by its name, wherever that lies."""
+
 
 def handles(name: str) -> bool:
     """Whether a name asks for a set of this room; otherwise it is a shipped set, or a file with a header line."""
+    if name in _READ:
+        return True
     request = Request.parse(name)
     return request.narrows or request.name.startswith(hub.PREFIX) or own.is_own(Path(request.name))
 
@@ -30,8 +35,12 @@ def load(name: str) -> ProbeSet:
         ProbeError: There is no such set, it cannot be had, or it has no such language or category.
     """
     path = Path(Request.parse(name).name)
+    if name in _READ and not path.is_file():
+        return _READ[name]
     state = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (0, 0)
-    return _load(name, state)
+    found = _load(name, state)
+    _READ[found.id] = found
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -53,6 +53,8 @@ def read(what: Described, languages: tuple[str, ...], files: Mapping[str, list[P
     """
     reading = Reading(what)
     for language in languages:
+        if not files[language]:
+            raise ProbeError(f"{what.hub} has no file {what.languages[language].file} at {commit[:12]}.")
         for path in files[language]:
             reading.add(language, rows(path), path.name)
     if what.parallel:

@@ -95,4 +95,4 @@ class _Reading:
             spoken[item.cluster].add(item.language)
         items = [replace(item, parallel=len(spoken[item.cluster]) > 1) for item in self.items]
         languages = list(dict.fromkeys(item.language for item in items))
-        return assembled({"id": path.stem, "languages": languages, "source": path.name}, items)
+        return assembled({"id": path.name, "languages": languages, "source": path.name}, items)

@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+from eval import metrics
 from eval.metrics import Undefined, statistic
 from eval.probes import ProbeSet
 from eval.scores import Outcomes
 from eval.sets.describe import Described, described, listing
 from eval.sets.hub import chosen
 from eval.sets.precision import expected, half_width, independent
-from eval.types import KINDS, Kind
+from eval.types import KINDS, Kind, Measure, Measurement
 
 GIVES: dict[Kind, str] = {
     "harmful": "harm",
@@ -17,6 +19,7 @@ GIVES: dict[Kind, str] = {
     "instruction": "instructions, a half of general",
     "choice": "choices, a half of general",
 }
+_FACTS = ("licence", "source", "revision", "left_out")
 _LACKING = ("harm", "over_refusal", "invalid", "general")
 
 
@@ -25,8 +28,7 @@ def contents(probe: ProbeSet) -> str:
     counts = Counter((item.kind, item.language) for item in probe.items)
     clusters = {kind: len({item.cluster for item in probe.items if item.kind == kind}) for kind in KINDS}
     lines = [f"{probe.id}: {len(probe.items)} items in {', '.join(probe.languages)}; content {probe.hash[:12]}"]
-    facts = ("licence", "source", "revision", "left_out")
-    lines += [f"  {fact}: {probe.header[fact]}" for fact in facts if probe.header.get(fact)]
+    lines += [f"  {fact}: {probe.header[fact]}" for fact in _FACTS if probe.header.get(fact)]
     lines.append(f"{'':14}{''.join(f'{code:>6}' for code in probe.languages)}{'clusters':>10}   95 % interval at worst")
     for kind in KINDS:
         if clusters[kind]:
@@ -38,6 +40,17 @@ def contents(probe: ProbeSet) -> str:
                 f"+-{half_width(least):.3f} in one language"
             )
     return "\n".join([*lines, *(f"undefined: {name}, because {why}" for name, why in lacking(probe).items())])
+
+
+def facts(probe: ProbeSet) -> dict[str, Any]:
+    """What a result must say of the set it was measured on."""
+    known = {fact: probe.header[fact] for fact in _FACTS if probe.header.get(fact)}
+    return {"id": probe.id, "hash": probe.hash, "items": len(probe.items), **known}
+
+
+def halves(found: Measurement, probe: ProbeSet) -> dict[str, Measure]:
+    """The half of the general score that a probe has, where it has one only; else nothing."""
+    return metrics.halves(Outcomes.of(found, probe)) if "general" in lacking(probe) else {}
 
 
 def lacking(probe: ProbeSet) -> dict[str, str]:

@@ -121,7 +121,7 @@ def test_a_folder_is_measured_from_end_to_end(folder: Path, small: str, tmp_path
     common = ["--probe", small, "--store", str(tmp_path / "store.sqlite")]
     assert main([str(folder), *common, "--json", str(tmp_path / "out.json")]) == 0
     result = json.loads((tmp_path / "out.json").read_text("utf-8"))
-    assert set(result) == {"recipe", "tier", "seconds", "measures"}
+    assert set(result) == {"recipe", "tier", "seconds", "measures", "probe"}
     assert set(result["measures"]) == {"harm", "over_refusal", "invalid", "general", "win_rate", "harm_vs_base"}
     invalid = result["measures"]["invalid"]
     assert invalid["n"] == 3 and invalid["low"] <= invalid["value"] <= invalid["high"]

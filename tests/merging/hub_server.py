@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = (".safetensors", ".gguf", ".bin")  # what the hub keeps as large files, and tells the sha256 of
@@ -17,7 +18,7 @@ LARGE = (".safetensors", ".gguf", ".bin")  # what the hub keeps as large files, 
 
 @dataclass
 class Repository:
-    """A repository: its files by name, the front matter of its card, whether its terms must be accepted."""
+    """A repository: its files by path, the front matter of its card, whether its terms must be accepted."""
 
     files: Mapping[str, bytes]
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Hub:
 
 @contextmanager
 def serve(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
-    """Serve repositories by name (`org/name`) at commit COMMIT, branch main and tag v1."""
+    """Serve repositories by name (`org/name`, a data set as `datasets/org/name`) at COMMIT, branch main and tag v1."""
     hub = Hub("", dict(repositories), [])
     handler = type("Handler", (_Handler,), {"hub": hub})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -74,10 +75,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(body=True)
 
     def answer(self, *, body: bool) -> None:
-        path = self.path.partition("?")[0].strip("/").split("/")
-        is_api = path[:2] == ["api", "models"]
-        parts = path[2:] if is_api else path
-        repository = self.hub.repositories.get("/".join(parts[:2]))
+        path = unquote(self.path.partition("?")[0]).strip("/").split("/")
+        is_api = path[0] == "api"
+        parts = path[1:] if is_api else path
+        prefix = "datasets/" if parts[0] == "datasets" else ""
+        parts = parts[1:] if parts[0] in ("datasets", "models") else parts
+        repository = self.hub.repositories.get(prefix + "/".join(parts[:2]))
         if repository is None:
             return self.fail(404, "RepoNotFound")
         revision = next((parts[i + 1] for i, word in enumerate(parts) if word in ("revision", "tree", "resolve")), None)
@@ -88,9 +91,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send(json.dumps(listing).encode(), body=body)
         if repository.is_gated:
             return self.fail(403, "GatedRepo")
-        if parts[-1] not in repository.files:
+        name = "/".join(parts[4:])  # after org/name/resolve/revision
+        if name not in repository.files:
             return self.fail(404, "EntryNotFound")
-        return self.send(repository.files[parts[-1]], body=body)
+        return self.send(repository.files[name], body=body)
 
     def info(self, name: str, repository: Repository) -> dict[str, Any]:
         siblings = [
