@@ -31,7 +31,7 @@ $(VENV)/.app: requirements.txt scripts/setup.sh
 	sh scripts/setup.sh requirements.txt
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-training.txt requirements-tasks.txt requirements.txt scripts/setup.sh
+$(VENV)/.dev: requirements-dev.txt requirements-training.txt requirements-tasks.txt requirements-judges.txt requirements.txt scripts/setup.sh
 	sh scripts/setup.sh requirements-dev.txt --browser
 	touch $@ $(VENV)/.app
 

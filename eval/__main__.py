@@ -12,6 +12,7 @@
     python -m eval sets [--sample N]                                   sets on the hub, and how precise they can be
     python -m eval check-probe FILE.csv                                is an own probe right, and how precise can it be
     python -m eval RECIPE_OR_MODEL --tasks belebele_fra_Latn,...       standard tasks, by lm-evaluation-harness
+    python -m eval win A B --judge endpoint:MODEL [--in FILE.jsonl]    whose answers a judge prefers, in both orders
 
 A probe is a shipped set, hub:NAME[@REVISION], or a .csv or .jsonl file; --languages, --category and --sample narrow it.
 A judge J is rules, guard:NAME, classifier:NAME or endpoint:MODEL; =FOLDER_OR_ID after it names another checkpoint.
@@ -36,7 +37,7 @@ from eval.sets import report
 from eval.types import DTYPES, MEASURES, Measure, Measurement
 from merging.errors import MergeError
 
-COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree", "instant", "sets", "check-probe")
+COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree", "instant", "sets", "check-probe", "win")
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "assets" / "results"
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "instant": _instant,
         "sets": _sets,
         "check-probe": _check_probe,
+        "win": _win,
     }
     try:
         run[name](options)
@@ -97,6 +99,13 @@ def _parser(name: str) -> argparse.ArgumentParser:
     if name == "check-probe":
         parser.add_argument("probe", help="a .csv or .jsonl file, or any other set")
         set_options.add(parser)
+        return parser
+    if name == "win":
+        judging.add_judge_options(parser, default="")
+        parser.add_argument("a", help="label or key of a measurement")
+        parser.add_argument("b", help="label or key of the one it is compared with")
+        parser.add_argument("--in", dest="source", type=Path, default=RESULTS / "embedded.jsonl", help="measurements")
+        parser.add_argument("--json", type=Path, default=None, help="also write the result here")
         return parser
     if name == "compare":
         parser.add_argument("a", help="recipe file or checkpoint")
@@ -233,6 +242,13 @@ def _agree(options: argparse.Namespace) -> None:
     said, found = judging.agree_files(options.sources, show=options.show)
     print(said)
     _write_json(options.json, {on: judging.agreement_json(one) for on, one in found.items()})
+
+
+def _win(options: argparse.Namespace) -> None:
+    _writable(options.json)
+    said, found = judging.win(options, _show)
+    print(said)
+    _write_json(options.json, found)
 
 
 def _bits(options: argparse.Namespace) -> None:

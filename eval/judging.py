@@ -9,26 +9,31 @@ from eval.agreement import ONS, Agreement, agreement, rate
 from eval.errors import EvalError
 from eval.judges.files import check_paths, label_file
 from eval.judges.judged import JudgedFile, pair, read_judged
+from eval.judges.pairwise import open_pairwise
 from eval.judges.registry import JUDGES, Choice, open_judge, parse
+from eval.store import read_jsonl
 from eval.types import Estimate, Verdict
+from eval.win import pick, win_rate
 
 SHOWN = 20
 """Disagreements that are listed; --json or a larger --show gives the rest."""
 
 
-def add_judge_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+def add_judge_options(parser: argparse.ArgumentParser, *, default: str = "rules", many: bool = False) -> None:
     """The options that choose a judge, or several; a command that runs models has its own --device."""
     text = f"{', '.join(JUDGES)}; all but rules as KIND:NAME[=MODEL]"
     if many:
         parser.add_argument("--judge", action="append", help=f"{text}; may be given again: their agreement is told")
     else:
-        parser.add_argument("--judge", default="rules", help=text)
+        parser.add_argument("--judge", default=default, required=not default, help=text)
         parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--model", default=None, help="the judge's checkpoint, in place of its data file's: folder or id"
     )
     parser.add_argument("--base-url", default=None, help="an endpoint's address, up to /v1")
-    parser.add_argument("--key-variable", default="OPENAI_API_KEY", help="environment variable with an endpoint's key")
+    parser.add_argument(
+        "--key-variable", default=None, help="environment variable with an endpoint's key (at OpenAI: OPENAI_API_KEY)"
+    )
     parser.add_argument("--prices", type=float, nargs=2, metavar=("IN", "OUT"), help="per million tokens, for the cost")
 
 
@@ -96,6 +101,31 @@ def agree(a: JudgedFile, b: JudgedFile, *, show: int = SHOWN) -> tuple[str, dict
     for on, one in found.items():
         lines += ["", *_agreement_lines(on, one, show)]
     return "\n".join(lines), found
+
+
+def win(
+    options: argparse.Namespace, progress: Callable[[int, int, str], None] | None = None
+) -> tuple[str, dict[str, object]]:
+    """(what to say, the same as JSON types) of a pairwise win-rate of two stored measurements.
+
+    Raises:
+        EvalError: No such measurements, or the judge cannot work.
+    """
+    stored = read_jsonl(options.source)
+    a, b = pick(stored, options.a), pick(stored, options.b)
+    judge = open_pairwise(options.judge, choice_of(options, progress))
+    found = win_rate(a, b, judge)
+    swayed = sum(one.reason.startswith("inconsistent") for one in found.preferences)
+    lines = [f"win-rate of {a.label} against {b.label} by {found.judge}: {_estimate(found.rate)}"]
+    lines += [f"  {language}: {_estimate(one)}" for language, one in found.rate.by_language.items()]
+    lines += [
+        f"  {swayed} of {len(found.preferences)} pairs were judged otherwise with places swapped: a tie",
+        *spent(judge),
+    ]
+    preferences = [vars(one) for one in found.preferences]
+    return "\n".join(lines), {
+        "a": a.label, "b": b.label, "judge": found.judge, "win_rate": found.rate.to_json(), "preferences": preferences
+    }  # fmt: skip
 
 
 def agreement_json(found: Agreement) -> dict[str, object]:

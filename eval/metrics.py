@@ -213,6 +213,11 @@ def _measure(name: str, outcomes: Outcomes, reference: Outcomes | None, no_refer
     except Undefined as why:
         nothing = Estimate(None, None, None, 0, str(why))
         return Measure(None, None, None, 0, str(why), dict.fromkeys(outcomes.probe.languages, nothing))
+    return to_measure(name, found)
+
+
+def to_measure(name: str, found: Statistic) -> Measure:
+    """A statistic with its intervals, overall and per language."""
     by_language = {language: _estimate(name, found, language) for language in found.languages}
     missing = [language for language in found.over if by_language[language].value is None]
     head = _estimate(name, found, None)

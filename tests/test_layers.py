@@ -20,8 +20,8 @@ OURS = {*MAY_IMPORT, "tests", "benchmarks", "scripts"}
 TORCH_FREE = [
     "merging", "merging.errors", "merging.recipe", "merging.registry",
     "eval", "eval.types", "eval.probes", "eval.judges.rules", "eval.metrics", "eval.frontier", "eval.answer",
-    "eval.store", "eval.sets", "eval.sets.report", "eval.tasks", "eval.paper.schema", "eval.paper.exchange",
-    "eval.paper.work",
+    "eval.store", "eval.sets", "eval.sets.report", "eval.tasks", "eval.agreement", "eval.win", "eval.judging",
+    "eval.judges.guard", "eval.judges.endpoint", "eval.paper.schema", "eval.paper.exchange", "eval.paper.work",
 ]  # fmt: skip
 GRADIO_FREE = [*TORCH_FREE, "ui.session", "ui.plots"]
 

@@ -34,6 +34,7 @@ REQUIREMENTS = [
     "requirements-dev.txt",
     "requirements-training.txt",
     "requirements-tasks.txt",
+    "requirements-judges.txt",
     "benchmarks/requirements.txt",
 ]
 

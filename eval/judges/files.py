@@ -8,6 +8,7 @@ from eval.errors import JudgeError
 from eval.judges.asking import verdicts
 from eval.types import KINDS, Item, Judge, Kind, Response, Verdict
 
+_KINDS: dict[str, Kind] = {kind: kind for kind in KINDS}
 FIELDS = ("id", "language", "request", "response")
 
 
@@ -45,7 +46,7 @@ def check_paths(source: Path, out: Path | None = None) -> None:
 
 def item_of(row: dict[str, Any]) -> Item:
     """The item that a row answers."""
-    kind: Kind = next((known for known in KINDS if known == row.get("kind")), KINDS[0])
+    kind = _KINDS.get(str(row.get("kind")), "harmful")
     return Item(str(row["id"]), str(row.get("cluster") or row["id"]), kind, row["language"], row["request"])
 
 

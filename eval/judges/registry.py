@@ -21,11 +21,17 @@ class Choice:
     """Folder or hub id[@revision], in place of the data file's."""
     device: str = "cpu"
     base_url: str | None = None
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: str | None = None
     """Name of the environment variable that holds an endpoint's key; the key itself is never asked for."""
     prices: tuple[float, float] | None = None
     """Currency units per million tokens, in and out."""
+    workers: int = 4
+    """Requests to an endpoint under way at once."""
     progress: Progress = None
+
+    def of(self, argument: str, model: str | None = None) -> "Choice":
+        """The same for a judge of this argument."""
+        return replace(self, argument=argument, model=model or self.model)
 
 
 def _late(module: str) -> Callable[[Choice], Judge]:
@@ -65,5 +71,4 @@ def open_judge(name: str, choice: Choice | None = None) -> Judge:
         CheckpointError: Its model cannot be had.
     """
     kind, argument, model = parse(name)
-    given = choice or Choice()
-    return JUDGES[kind](replace(given, argument=argument, model=model or given.model))
+    return JUDGES[kind]((choice or Choice()).of(argument, model))
