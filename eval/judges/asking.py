@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from eval.judges.rules.invalid import SCRIPTS, reason_invalid
+from eval.judges.rules.foreign import SCRIPTS
+from eval.judges.rules.invalid import reason_invalid
 from eval.types import Item, Judge, Response, Verdict
 
 Ask = Callable[[Sequence[Item], Sequence[Response]], list[Verdict]]

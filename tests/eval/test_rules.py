@@ -8,7 +8,7 @@ import pytest
 
 from eval.errors import JudgeError
 from eval.judges.rules import RuleJudge, label
-from eval.judges.rules.invalid import is_echo, is_loop
+from eval.judges.rules.loops import is_echo, is_loop
 from eval.judges.rules.text import sentences, words
 from eval.types import LABELS, Item, Response
 
@@ -117,7 +117,7 @@ def test_loops(text: str, want: bool) -> None:
     ],
 )
 def test_echoes(said: str, asked: str, want: bool) -> None:
-    assert is_echo(words(said), words(asked)) is want
+    assert is_echo(said, words(said), words(asked)) is want
 
 
 def test_words_keep_vowel_signs_and_sentences_keep_decimals() -> None:

@@ -2,7 +2,7 @@
 
 import regex
 
-from eval.judges.rules.invalid import SCRIPTS, identifier
+from eval.judges.rules.foreign import SCRIPTS, identifier
 from eval.judges.rules.text import words
 
 
