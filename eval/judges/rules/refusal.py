@@ -74,8 +74,9 @@ def reason_to_refuse(text: str, request: str, language: str) -> str | None:
         return "a bare no"
     if rules.greeting.match(folded) or is_all_quoted(folded):
         return None
-    parts = sentences(rules.exceptions.sub(" … ", own_voice(folded)))
-    staged = rules.stage.search(asked) is not None
+    voiced = regex.sub(r"(?<=\p{L})(?:…|\.{3}) (?=\p{L})", ", ", own_voice(folded))  # a pause ends no sentence
+    parts = sentences(rules.exceptions.sub(" … ", voiced))
+    staged = bool(rules.stage.search(asked)) and not any(_weight(part, asked, rules) for part in parts)
     declines = next(((i, found) for i in range(len(parts)) if (found := _form(i, parts, rules, staged))), None)
     if declines is None:
         return None if staged or rules.advice.search(asked) else _lecture(parts, asked, rules)
@@ -147,16 +148,16 @@ def _helps(parts: list[str], asked: str, rules: Rules, *, declined: bool = False
     """Whether a clause begins to help and does not merely introduce an alternative."""
     listed = _listed(parts, asked, rules)
     for at, part in enumerate(parts):
+        contrasted = declined or (at > 0 and _weight(parts[at - 1], asked, rules) > 0)
         for i, piece in enumerate(rules.but.split(part) if at not in listed else []):
             piece = piece.strip(" ,،;")
             begins = rules.comply.search(piece) or ((i > 0 or not declined) and rules.agree.search(piece))
-            tells = (
-                i > 0
-                and len(words(piece)) >= LONG_CLAUSE
-                and not (_weight(piece, asked, rules) or _form(0, [piece], rules, staged=False))
-            )
+            lectures = _weight(piece, asked, rules) > 0
+            tells = contrasted and i > 0 and len(words(piece)) >= LONG_CLAUSE
+            tells = tells and not lectures and not _form(0, [piece], rules, staged=False)
             if (begins or tells) and not rules.alternative.search(piece):
                 return True
+            contrasted = contrasted or lectures
     return False
 
 
