@@ -87,7 +87,8 @@ def _small_words_only(said: list[str], language: str) -> bool:
 def _unpronounceable(said: list[str], request: str, language: str) -> bool:
     """More than a third of the letter pairs never seen in the language; names of the request do not count."""
     known, ours = set(words(request)), regex.compile(rf"\p{{{SCRIPTS[language]}}}")
-    own = [word for word in said if word not in known and ours.match(word)]
+    others = regex.compile(rf"[\p{{L}}--\p{{{SCRIPTS[language]}}}]", regex.V1)
+    own = [word for word in said if word not in known and ours.match(word) and not others.search(word)]
     pairs = [pair for word in own for pair in letter_pairs(word, language)]
     unseen = sum(pair not in _seen(language) for pair in pairs)
     return len(pairs) >= 12 and unseen * 3 > len(pairs)
