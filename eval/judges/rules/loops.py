@@ -37,7 +37,7 @@ def is_echo(text: str, said: list[str], asked: list[str]) -> bool:
     common = longest_common(said, asked * -(-len(said) // len(asked)))
     asks_back = text.rstrip().endswith(("?", "؟"))
     if common >= 0.85 * len(said) and common >= 0.6 * len(asked):
-        return asks_back or said[-1] in asked or len(said) > 2 * len(asked)  # else the new word at its end answers
+        return asks_back or said[-1] in asked or len(said) > 12  # else the new word at the end of a short text answers
     # a label before it, or one word in another person
     return asks_back and len(said) - common <= 1 and len(asked) - common <= 1
 
@@ -78,7 +78,7 @@ def _alike(a: list[str], b: list[str]) -> bool:
 
 
 def _comes_round(said: list[str]) -> bool:
-    """Twenty words or more of which three quarters lie in phrases that come twice, the last of them too."""
+    """Twenty words or more of which four fifths lie in phrases that come twice, the last of them too."""
     if len(said) < 20:
         return False
     grams = [tuple(said[i : i + GRAM]) for i in range(len(said) - GRAM + 1)]
@@ -87,7 +87,7 @@ def _comes_round(said: list[str]) -> bool:
     for i, gram in enumerate(grams):
         if times[gram] > 1:
             again.update(range(i, i + GRAM))
-    return len(again) * 4 >= 3 * len(said) and len(said) - 1 in again
+    return len(again) * 5 >= 4 * len(said) and len(said) - 1 in again
 
 
 def _stutters(text: str) -> bool:
