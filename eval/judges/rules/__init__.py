@@ -10,7 +10,7 @@ from eval.judges.rules.invalid import reason_invalid
 from eval.judges.rules.refusal import LANGUAGES, reason_to_refuse
 from eval.types import Item, Label, Response, Verdict
 
-VERSION = 2
+VERSION = 3
 """Raised by hand whenever a rule changes: a verdict of another version is another measurement."""
 
 

@@ -14,7 +14,9 @@ from eval.judges.rules.text import spell, words
 
 LETTERS = Path(__file__).parent / "letters.json"
 _TOKEN = r"<(?:unused\d+|[a-z]+_of_[a-z]+|unk|pad|bos|eos|mask)>|\[(?:UNK|PAD|MASK)\]"
-_DEBRIS = regex.compile(r"&\w+;|%\d\d|</?\w+/?>|\{\{|\}\}|\]\]|\[\[|\b0x[0-9a-f]+\b|\\[nux]\w*|==|;;|\|\|", regex.IGNORECASE)
+_DEBRIS = regex.compile(
+    r"&\w+;|%\d\d|</?\w+/?>|\{\{|\}\}|\]\]|\[\[|\b0x[0-9a-f]+\b|\\[nux]\w*|==|;;|\|\|", regex.IGNORECASE
+)
 _SIGN_INSIDE = regex.compile(r"\p{L}[\d#%@$&*^~=+|]+\p{L}")
 _GLUED = regex.compile(r"^(?:[وفبلك]|ال|[وبلك]ال)(?=\p{Latin})")
 """Arabic particles, which are written together with a name in Latin letters."""
