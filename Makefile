@@ -6,11 +6,11 @@ PY := $(VENV)/bin/python
 run: $(VENV)/.app
 	$(PY) app.py
 
-# The suite, on two processes, then the page in a real browser, which wants the machine for itself. The embedded family
-# is prepared first, so that a download shows its own progress.
+# The suite, then the page in real browsers, each on two processes. The embedded family is prepared first, so that a
+# download shows its own progress.
 test: $(VENV)/.dev zoo
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not browser" -n 2 --dist loadfile; quick=$$?; \
-	$(PY) -m pytest -m browser && exit $$quick
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m browser -n 2 --dist loadgroup && exit $$quick
 
 test-fast: $(VENV)/.dev
 	$(PY) -m pytest -m "not zoo and not browser and not slow"

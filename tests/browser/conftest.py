@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -49,6 +49,21 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
 @pytest.fixture(scope="session")
 def browser_context_args(browser_context_args: dict) -> dict:
     return {**browser_context_args, "viewport": {"width": 1366, "height": 768}}
+
+
+@pytest.fixture(scope="session")
+def visit(browser: Browser, browser_context_args: dict) -> Iterator[BrowserContext]:
+    """One profile for all tests: every page opens a session of its own, but scripts are fetched only once."""
+    context = browser.new_context(**browser_context_args)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(visit: BrowserContext) -> Iterator[Page]:
+    opened = visit.new_page()
+    yield opened
+    opened.close()
 
 
 def free_port() -> int:
@@ -96,6 +111,14 @@ class Watched:
         expect(self.page.locator("#mf-loaded .mf-chip")).not_to_be_empty()
         expect(self.page.locator("#mf-dial-0 input[type=range]")).to_be_visible()
         return self.page
+
+
+def dark(page: Page) -> None:
+    """The other theme, as `?__theme=dark` sets it, without opening the page anew."""
+    words = page.locator(".gradio-container").first
+    shown = words.evaluate("node => getComputedStyle(node).color")
+    page.evaluate("document.body.classList.add('dark')")
+    expect(words).not_to_have_css("color", shown)
 
 
 @pytest.fixture

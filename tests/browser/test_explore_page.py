@@ -70,7 +70,7 @@ def test_probe_lands_a_point_and_says_who_pays(watched: Watched, serve: Serve) -
     expect(page.locator("#mf-strip .mf-cell")).to_have_count(0)
     page.click("#mf-probe")
     expect(page.locator("#mf-progress [role=progressbar]")).to_be_visible()
-    expect(page.locator("#mf-figures .mf-measured")).to_be_visible(timeout=15000)
+    expect(page.locator("#mf-figures .mf-measured")).to_be_visible()
     expect(page.locator(".mf-list summary span")).to_have_text(str(count + 1))
     expect(page.locator("#mf-strip .mf-cell")).to_have_count(12)
     expect(page.locator("#mf-answer")).to_contain_text("against the 15 % mix")
@@ -78,7 +78,7 @@ def test_probe_lands_a_point_and_says_who_pays(watched: Watched, serve: Serve) -
 
 
 def test_stop_ends_a_probe_and_keeps_nothing(watched: Watched, serve: Serve) -> None:
-    page = watched.open(serve(pause=0.5))
+    page = watched.open(serve(pause=1.0))
     count = points(page)
     page.click("#mf-probe")
     expect(page.locator("#mf-stop")).to_be_enabled()
@@ -88,14 +88,14 @@ def test_stop_ends_a_probe_and_keeps_nothing(watched: Watched, serve: Serve) -> 
 
 
 def test_a_drag_does_not_wait_for_a_probe_nor_is_it_undone_by_one(watched: Watched, serve: Serve) -> None:
-    page = watched.open(serve(pause=1.0))
+    page = watched.open(serve(pause=1.5))
     page.click("#mf-probe")
     expect(page.locator("#mf-stop")).to_be_enabled()
     drag_to(page, 0.2)
     t = float(page.locator("#mf-dial-0 input[type=number]").input_value())
-    expect(page.locator(CHIP)).to_contain_text(f"slerp t={t:.2f}", timeout=8000)
+    expect(page.locator(CHIP)).to_contain_text(f"slerp t={t:.2f}")
     expect(page.locator("#mf-stop")).to_be_enabled()
-    expect(page.locator("#mf-probe")).to_be_enabled(timeout=30000)
+    expect(page.locator("#mf-probe")).to_be_enabled()
     expect(page.locator(CHIP)).to_contain_text(f"slerp t={t:.2f}")
 
 
@@ -103,7 +103,7 @@ def test_trace_draws_a_path(watched: Watched, serve: Serve) -> None:
     page = watched.open(serve())
     page.click("#mf-trace")
     expect(page.locator(".mf-legend")).to_contain_text("trace")
-    expect(page.locator("#mf-probe")).to_be_enabled(timeout=15000)
+    expect(page.locator("#mf-probe")).to_be_enabled()
     expect(page.locator("#mf-progress")).to_be_hidden()
 
 
@@ -369,6 +369,11 @@ def test_axe_finds_no_a_or_aa_violation(watched: Watched, serve: Serve, theme: s
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         found = violations(page, "document" if tab == "Geometry" else "'#mf-advanced'")
         assert not found, "\n".join([tab, *found])
+
+
+def settled(page: Page) -> None:
+    """Wait until nothing fades in or out any more: half a colour has half the contrast."""
+    page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
 
 
 def violations(page: Page, within: str = "document") -> list[str]:

@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 from merging import Recipe
 from tests.browser.conftest import Watched, free_port
 
-pytestmark = [pytest.mark.zoo, pytest.mark.slow]
+# one worker has the models, once
+pytestmark = [pytest.mark.zoo, pytest.mark.slow, pytest.mark.xdist_group("real models")]
 MINUTES = 240_000
 
 
