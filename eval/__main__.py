@@ -9,6 +9,7 @@
     python -m eval instant --calibrate [--dtype D]                     what that is worth, fitted on the shipped recipes
     python -m eval judge [--judge J] --in FILE.jsonl --out FILE.jsonl   label rows of id, language, request, response
     python -m eval agree --in A.jsonl B.jsonl                          how far two judges of the same responses agree
+    python -m eval judge-quality                                       how well the rules label rows labelled by hand
     python -m eval sets [--sample N]                                   sets on the hub, and how precise they can be
     python -m eval check-probe FILE.csv                                is an own probe right, and how precise can it be
     python -m eval RECIPE_OR_MODEL --tasks belebele_fra_Latn,...       standard tasks, by lm-evaluation-harness
@@ -28,6 +29,7 @@ from typing import Any
 
 from eval import judging, probes, sets
 from eval.errors import EvalError, JudgeError
+from eval.judges import quality
 from eval.judges.judged import judged_of
 from eval.judges.registry import open_judge
 from eval.metrics import compare
@@ -37,7 +39,10 @@ from eval.sets import report
 from eval.types import DTYPES, MEASURES, Measure, Measurement
 from merging.errors import MergeError
 
-COMMANDS = ("judge", "compare", "landmarks", "rejudge", "bits", "agree", "instant", "sets", "check-probe", "win")
+COMMANDS = (
+    *("judge", "compare", "landmarks", "rejudge", "bits", "agree", "instant", "sets", "check-probe", "win"),
+    "judge-quality",
+)
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "assets" / "results"
 
@@ -60,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "sets": _sets,
         "check-probe": _check_probe,
         "win": _win,
+        "judge-quality": _judge_quality,
     }
     try:
         run[name](options)
@@ -92,6 +98,9 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--in", dest="sources", type=Path, nargs=2, required=True, metavar=("A", "B"))
         parser.add_argument("--show", type=int, default=judging.SHOWN, help="disagreements listed")
         parser.add_argument("--json", type=Path, default=None, help="also write the result here")
+        return parser
+    if name == "judge-quality":
+        parser.add_argument("--out", type=Path, default=quality.QUALITY, help="where to (default: what is shipped)")
         return parser
     if name == "sets":
         parser.add_argument("--sample", type=int, default=None, help="items of a kind in a language")
@@ -249,6 +258,12 @@ def _win(options: argparse.Namespace) -> None:
     said, found = judging.win(options, _show)
     print(said)
     _write_json(options.json, found)
+
+
+def _judge_quality(options: argparse.Namespace) -> None:
+    found = quality.measure(quality.rows())
+    quality.write(found, options.out)
+    print(quality.table(found))
 
 
 def _bits(options: argparse.Namespace) -> None:
