@@ -8,11 +8,12 @@ import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from eval.errors import EvalError
-from eval.statistics import Z95
+from eval.statistics import Z95, wilson
 from merging.errors import brief, did_you_mean
 
 REQUIREMENTS = "requirements-tasks.txt"
@@ -38,12 +39,19 @@ class Score:
     """"higher" or "lower"."""
     version: str
 
+    def interval(self) -> tuple[float, float] | None:
+        """95 %: Wilson where the standard error is that of n yes-or-no outcomes, else normal; None without one."""
+        if self.stderr is None:
+            return None
+        if self.n > 1 and math.isclose(self.stderr**2 * (self.n - 1), self.value * (1 - self.value), abs_tol=1e-9):
+            return wilson(self.value, self.n)
+        return self.value - Z95 * self.stderr, self.value + Z95 * self.stderr
+
     def to_json(self) -> dict[str, Any]:
-        """The object written by `--json`; low and high are the normal 95 % interval."""
-        wide = None if self.stderr is None else Z95 * self.stderr
-        ends = {"low": None, "high": None} if wide is None else {"low": self.value - wide, "high": self.value + wide}
+        """The object written by `--json`."""
+        low, high = self.interval() or (None, None)
         facts = {"n": self.n, "shots": self.shots, "better": self.better, "version": self.version}
-        return {"value": self.value, "stderr": self.stderr, **ends, **facts}
+        return {"value": self.value, "stderr": self.stderr, "low": low, "high": high, **facts}
 
 
 class Tasks:
@@ -66,10 +74,8 @@ class Tasks:
             raise EvalError(f"--limit must be 1 or more, not {limit}.")
         if include is not None and not include.is_dir():
             raise EvalError(f"There is no folder {include} with tasks.")
-        from lm_eval.tasks import TaskManager
-
         self._limit = limit
-        manager = TaskManager(include_path=None if include is None else str(include))
+        manager = _manager(None if include is None else str(include.resolve()))
         self._loaded = _loaded(manager, _matched(manager, names))
 
     @property
@@ -144,11 +150,19 @@ def as_text(rows: Sequence[Score]) -> str:
     wide = max((len(row.task) for row in rows), default=0)
     lines = []
     for row in rows:
-        low, high = row.to_json()["low"], row.to_json()["high"]
-        interval = "no interval" if row.stderr is None else f"[{low:.3f}, {high:.3f}]  stderr {row.stderr:.4f}"
+        ends = row.interval()
+        interval = "no interval" if ends is None else f"[{ends[0]:.3f}, {ends[1]:.3f}]  stderr {row.stderr:.4f}"
         facts = f"n = {row.n}, {row.shots} shots, {row.better} is better"
         lines.append(f"{row.task:{wide}}  {row.metric:24} {row.value:.4f} {interval}  {facts}")
     return "\n".join(lines)
+
+
+@lru_cache(maxsize=4)
+def _manager(include: str | None) -> Any:
+    """The harness's index of its fourteen thousand tasks, and of those in a folder: some seconds to make."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=include)
 
 
 def _matched(manager: Any, names: Sequence[str]) -> list[str]:
