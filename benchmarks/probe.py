@@ -1,24 +1,27 @@
-"""How long the quick probe takes, against transformers' own `generate` and against this machine's matrix products.
+"""How long the quick probe takes, against `generate`, lm-evaluation-harness and this machine's matrix products.
 
-    python -m benchmarks.probe [--model zoo:base] [--threads N] [--sample N] [--json OUT]
+    python -m benchmarks.probe [--model zoo:base] [--dtype D] [--threads N] [--sample N] [--json OUT]
 
 One run on the same items: the whole probe (240 answers of at most 32 tokens, 72 choices of 4 options), then `generate`
-at batch 32 and one at a time on an evenly spread sample of the same prompts, scaled to all. The floor is the time this
+at batch 32 and one at a time on an evenly spread sample of the same prompts, scaled to all, then the choices through
+lm-evaluation-harness (benchmarks/requirements.txt), with the largest difference in scores. The floor is the time this
 machine needs for the matrix products of the probe's forward passes alone, taken at the speed it reaches on the model's
 own largest layer, in the same dtype and with the same threads.
 """
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from eval import probes
+from benchmarks import harness
+from eval import instant, probes
 from eval.engine import Engine, compute_dtype
-from eval.types import Item
+from eval.types import DTYPES, Item
 from merging import LiveModel, Recipe, zoo
 
 LENGTH = 32
@@ -90,7 +93,7 @@ def measure(engine: Engine, items: Sequence[Item], sample: int) -> dict[str, flo
     start = time.perf_counter()
     answers = engine.generate(asked, max_new_tokens=LENGTH)
     answering = time.perf_counter() - start
-    engine.score_options([item.prompt for item in choices], [item.options for item in choices])
+    scores = engine.score_options([item.prompt for item in choices], [item.options for item in choices])
     probe = time.perf_counter() - start
     work = operations(engine.model, counter)
     speed = matrix_speed(engine.model, 96)
@@ -112,6 +115,37 @@ def measure(engine: Engine, items: Sequence[Item], sample: int) -> dict[str, flo
         "generate, one at a time": alone,
         "times faster than batch 32": batched / answering,
         "times faster than one at a time": alone / answering,
+        "instant tier": instant_seconds(engine),
+    } | against_harness(engine, choices, scores, probe - answering)
+
+
+def instant_seconds(engine: Engine) -> float:
+    """Time of the instant tier."""
+    asked = instant.declared()
+    items, start = asked.probe.items, time.perf_counter()
+    options = [asked.options(item) for item in items]
+    engine.score_options([item.prompt for item in items], options, batch_size=instant.BATCH_SIZE)
+    return time.perf_counter() - start
+
+
+def against_harness(
+    engine: Engine, choices: Sequence[Item], scores: Sequence[Sequence[float]], choosing: float
+) -> dict[str, float]:
+    """The same choices by lm-evaluation-harness: time, and how far the scores lie apart (nats of an option)."""
+    if harness.version() is None:
+        return {}
+    theirs, seconds = harness.score(engine, choices)
+    apart, same = 0.0, 0
+    for item, ours, other in zip(choices, scores, theirs, strict=True):
+        sizes = [len(text.encode()) for text in item.options]
+        apart = max(apart, *(abs(a * n - b) for a, b, n in zip(ours, other, sizes, strict=True)))
+        per_byte = [b / n for b, n in zip(other, sizes, strict=True)]
+        same += max(range(len(ours)), key=ours.__getitem__) == max(range(len(ours)), key=per_byte.__getitem__)
+    return {
+        "lm-evaluation-harness": seconds,
+        "times faster than the harness": seconds / choosing,
+        "largest difference in nats": apart,
+        "same option chosen, of 72": same,
     }
 
 
@@ -121,20 +155,24 @@ def main() -> None:
     parser.add_argument("--model", default="zoo:base")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=DTYPES, default="auto", help="as for python -m eval")
     parser.add_argument("--sample", type=int, default=64, help="prompts given to generate")
     parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
     given = parser.parse_args()
     if given.model.startswith(zoo.PREFIX):
         zoo.prepare()
-    live = LiveModel([given.model], device=given.device, compute_dtype=compute_dtype(given.device))
+    live = LiveModel([given.model], device=given.device, compute_dtype=compute_dtype(given.device, given.dtype))
     live.apply(Recipe.single(given.model))
     engine = Engine(live.model, live.tokenizer, threads=given.threads)
+    load = os.getloadavg()[0]
     found = measure(engine, probes.load("quick").items, given.sample)
-    print(f"{given.model}, {engine.decoding()}, {dict(engine.environment())}")
+    facts = {**engine.environment(), "load before": f"{load:.1f}", "lm_eval": harness.version() or "not installed"}
+    print(f"{given.model}, {engine.decoding()}, {facts}")
     for name, value in found.items():
-        print(f"{name:34} {value:10.1f}")
+        print(f"{name:34} {value:10.{4 if 0 < value < 0.1 else 1}f}")
     if given.json:
-        given.json.write_text(json.dumps({"environment": dict(engine.environment()), "figures": found}, indent=2))
+        rows = {"model": given.model, "decoding": engine.decoding(), "environment": facts, "figures": found}
+        given.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":
