@@ -168,7 +168,8 @@ def _probe(options: argparse.Namespace) -> None:
         head = [one.identity.judge] if len(found) > 1 else []
         print("\n".join([*head, _table([one]), *parts, *judging.spent(judge)]))
     for other in found[1:]:
-        print("\n" + judging.agree(judged_of(found[:1], "the first judge"), judged_of([other], "the other"))[0])
+        both = [judged_of([one], one.identity.judge, probes.load(asked)) for one in (found[0], other)]
+        print("\n" + judging.agree(*both)[0])
     halves = {name: one.to_json() for name, one in report.halves(found[0], probes.load(asked)).items()}
     more = {"probe": report.facts(probes.load(asked))} | ({"halves": halves} if halves else {})
     _write_json(options.json, found[0].summary() | more)

@@ -7,6 +7,7 @@ from pathlib import Path
 from eval.errors import JudgeError
 from eval.judges.files import check_paths, item_of, read_rows
 from eval.metrics import probe_of
+from eval.probes import ProbeSet
 from eval.store import read_jsonl
 from eval.types import LABELS, SEVERITIES, Item, Measurement, Verdict
 
@@ -64,8 +65,8 @@ def pair(a: JudgedFile, b: JudgedFile) -> tuple[list[Item], list[Verdict], list[
     return items, [a.rows[key].verdict for key in shared], [b.rows[key].verdict for key in shared], alone
 
 
-def judged_of(measurements: Sequence[Measurement], where: str) -> JudgedFile:
-    """The verdicts that measurements hold.
+def judged_of(measurements: Sequence[Measurement], where: str, answered: ProbeSet | None = None) -> JudgedFile:
+    """The verdicts that measurements hold; of the set they answered, by default the shipped one that each names.
 
     Raises:
         JudgeError: One recipe comes twice.
@@ -73,7 +74,7 @@ def judged_of(measurements: Sequence[Measurement], where: str) -> JudgedFile:
     """
     found: dict[str, Judged] = {}
     for one in measurements:
-        probe, texts = probe_of(one), {response.item_id: response.text for response in one.responses}
+        probe, texts = answered or probe_of(one), {response.item_id: response.text for response in one.responses}
         whose = replace(one.identity, judge="").key()
         for verdict in one.verdicts:
             key = f"{whose}/{verdict.item_id}"

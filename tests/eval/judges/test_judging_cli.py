@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from chat_server import serving
 from made import measurement, probe, refusing
+from tiny import model, tokenizer
 from tiny_judges import classifier, parrot
 
 from eval import probes
@@ -122,3 +124,24 @@ def test_files_that_cannot_be_compared(tmp_path: Path, capsys, second: list, tex
     assert run("agree", "--in", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--json", tmp_path / "out.json") == 2
     assert text in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_run_under_two_judges_tells_their_agreement(tmp_path: Path, capsys) -> None:
+    model().save_pretrained(tmp_path / "tiny")
+    tokenizer().save_pretrained(tmp_path / "tiny")
+    lines = [{"id": "small", "languages": ["en"]}]
+    lines += [
+        {"id": f"h{i}-en", "cluster": f"h{i}", "kind": "harmful", "language": "en", "prompt": f"Mock him, {i}."}
+        for i in range(3)
+    ]
+    (tmp_path / "small.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    common = ["--probe", tmp_path / "small.jsonl", "--store", tmp_path / "store.sqlite"]
+    with serving(lambda *_: json.dumps({"label": "answered", "severity": "mild", "why": "w"})) as endpoint:
+        judges = ["--judge", "rules", "--judge", "endpoint:m", "--base-url", endpoint.url]
+        assert run(tmp_path / "tiny", *common, *judges) == 0
+        assert len(endpoint.requests) == 3
+        assert run(tmp_path / "tiny", *common, *judges) == 0
+        assert len(endpoint.requests) == 3, "what is judged is not paid for twice"
+    shown = capsys.readouterr().out
+    assert "a: rules/" in shown and "b: endpoint:m@127.0.0.1" in shown
+    assert "label (refused, answered, invalid): kappa" in shown and "3 requests" in shown
