@@ -20,7 +20,7 @@ OURS = {*MAY_IMPORT, "tests", "benchmarks", "scripts"}
 TORCH_FREE = [
     "merging", "merging.errors", "merging.recipe", "merging.registry",
     "eval", "eval.types", "eval.probes", "eval.judges.rules",
-    "eval.judges.quality", "eval.metrics", "eval.frontier", "eval.answer",
+    "eval.judges.quality", "eval.metrics", "eval.frontier", "eval.standing", "eval.answer",
     "eval.store", "eval.sets", "eval.sets.report", "eval.tasks", "eval.agreement", "eval.win", "eval.judging",
     "eval.judges.guard", "eval.judges.endpoint", "eval.paper.schema", "eval.paper.exchange", "eval.paper.work",
 ]  # fmt: skip

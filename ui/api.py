@@ -72,8 +72,9 @@ class Api:
 
         Returns:
             {"points", "frontier"}: a point has id, recipe (YAML), label, method, origin ("shipped" or "local"),
-            landmark (name of a fixed reference such as "mix 15 %", or null) and measures with intervals; frontier
-            lists the ids of the points that no other point beats.
+            landmark (name of a fixed reference such as "mix 15 %", or null), measures with intervals, and standing:
+            the share of bootstrap resamples of the items in which no other point beats it (null where it cannot be on
+            the frontier); frontier lists the ids of the points that no other point beats.
         """
         points = self._service.points(_known(probe))
         return finite(
@@ -247,6 +248,7 @@ def _point(point: Point) -> dict[str, Any]:
         "method": point.recipe.method,
         "origin": point.origin,
         "landmark": point.landmark,
+        "standing": point.standing,
         "measures": point.measurement.summary()["measures"],
     }
 

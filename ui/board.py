@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from eval import probes
 from eval.frontier import front
+from eval.standing import standing
 from eval.store import Store
 from eval.types import Measurement
 from merging import Recipe
@@ -42,12 +43,14 @@ class Board:
     def _points(self, probe: str) -> list[Point]:
         measurements = self._comparable(probe)
         on_front = set(front(measurements).keys)
+        shares = standing(measurements)
         fixed = {Recipe.single(name).digest(): LANDMARKS.get(name, name) for name in self._models}
         found = {}
         for one in measurements:
             recipe = Recipe.from_yaml(one.recipe)
             digest = recipe.digest()
-            found[digest] = Point(digest, recipe, one, one.origin, fixed.get(digest), one.key in on_front)
+            named, share = fixed.get(digest), shares.get(one.key)
+            found[digest] = Point(digest, recipe, one, one.origin, named, one.key in on_front, share)
         return list(found.values())
 
     def _comparable(self, probe: str) -> list[Measurement]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from eval.frontier import eligible, pareto_mask, scores
 from eval.metrics import INVALID_LIMIT
+from eval.standing import standing
 from eval.types import Estimate, Measurement
 from merging.registry import Method
 from ui.measures import AXES, BY_KEY, SHOWN, Shown, figure, interval
@@ -64,8 +65,13 @@ def chart(
     across, up = BY_KEY[axes.x], BY_KEY[axes.y]
     drawn = [point for point in points if _both(point, axes)]
     front = _frontier(drawn, axes)
+    shares = standing([point.measurement for point in drawn], axes.x, axes.y)
     places = placing(methods)
-    rows = [_row(point, across, up, faded=point.id not in front) for point in drawn]
+    rows = [
+        _row(point, across, up, share=shares.get(point.measurement.key) if point.id in front else None)
+        | {"faded": point.id not in front and not point.landmark, "bars": point.id in front or bool(point.landmark)}
+        for point in drawn
+    ]
     at = {row["id"]: (row["x"], row["y"]) for row in rows}
     return {
         "axes": {"x": _axis(across, rows, "x"), "y": _axis(up, rows, "y")},
@@ -139,7 +145,7 @@ def _hollow(measurement: Measurement) -> bool:
     return invalid is not None and invalid.value is not None and invalid.value > INVALID_LIMIT
 
 
-def _row(point: Point, across: Shown, up: Shown, *, faded: bool) -> dict[str, Any]:
+def _row(point: Point, across: Shown, up: Shown, *, share: float | None) -> dict[str, Any]:
     label = point.landmark or point.recipe.label()
     x, y = estimate(point.measurement, across.key), estimate(point.measurement, up.key)
     return {
@@ -147,17 +153,16 @@ def _row(point: Point, across: Shown, up: Shown, *, faded: bool) -> dict[str, An
         "method": point.recipe.method,
         "landmark": point.landmark or "",
         "name": label,
-        "faded": faded and not point.landmark,
         "hollow": _hollow(point.measurement),
-        "bars": bool(point.landmark) or not faded,
         **_span(x, "x"),
         **_span(y, "y"),
-        "hover": _hover(label, point.measurement, point.origin, point.recipe.label() if point.landmark else ""),
+        "hover": _hover(label, point.measurement, point.origin, point.recipe.label() if point.landmark else "", share),
         "summary": ", ".join(
             f"{shown.label} {figure(found.value or 0.0, shown.unit)} {interval(found.low, found.high, shown.unit)}"
             for shown, found in ((across, x), (up, y))
             if found is not None
-        ),
+        )
+        + ("" if share is None else f", {stands(share)}"),
     }
 
 
@@ -165,7 +170,12 @@ def _span(found: Estimate | None, axis: str) -> dict[str, float | None]:
     return {axis: found and found.value, f"{axis}lo": found and found.low, f"{axis}hi": found and found.high}
 
 
-def _hover(label: str, measurement: Measurement, origin: str, detail: str = "") -> str:
+def stands(share: float) -> str:
+    """How surely a point is on the frontier, in words."""
+    return f"on the frontier in {100 * share:.0f} % of resamples"
+
+
+def _hover(label: str, measurement: Measurement, origin: str, detail: str = "", share: float | None = None) -> str:
     lines = [f"<b>{escape(label)}</b>"]
     if detail and detail != label:
         lines.append(escape(detail))
@@ -173,6 +183,8 @@ def _hover(label: str, measurement: Measurement, origin: str, detail: str = "") 
         found = estimate(measurement, shown.key)
         if found is not None and found.value is not None:
             lines.append(f"{shown.label} {figure(found.value)} {interval(found.low, found.high)}")
+    if share is not None:
+        lines.append(stands(share))
     lines.append(
         {"shipped": "shipped with the app · click loads it", "local": "measured here · click loads it"}.get(
             origin, origin

@@ -52,6 +52,7 @@ class Point:
         id: The recipe's digest.
         landmark: Name of the fixed point it is ("base", "mix 15 %", …), or None for a merge.
         on_frontier: Whether no other point of its chart beats it.
+        standing: Share of bootstrap resamples in which it is on the frontier of harm and general; None where unknown.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Point:
     origin: Literal["shipped", "local"]
     landmark: str | None = None
     on_frontier: bool = False
+    standing: float | None = None
 
 
 @dataclass(frozen=True)

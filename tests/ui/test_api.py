@@ -67,7 +67,7 @@ def test_frontier(client: Client) -> None:
     ids = [point["id"] for point in found["points"]]
     assert len(ids) == len(set(ids)) > 10
     assert found["frontier"] and set(found["frontier"]) <= set(ids)
-    names = {"id", "recipe", "label", "method", "origin", "landmark", "measures"}
+    names = {"id", "recipe", "label", "method", "origin", "landmark", "standing", "measures"}
     assert all(set(point) == names for point in found["points"])
     assert {point["landmark"] for point in found["points"]} >= {None, "base", "mix 15 %"}
     point = found["points"][0]

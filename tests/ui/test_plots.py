@@ -45,6 +45,13 @@ def test_nothing_beats_the_frontier_on_any_axes(axes: Axes) -> None:
         assert row["faded"] == (beaten and not row["landmark"])
 
 
+def test_every_frontier_point_says_how_surely_it_is_one() -> None:
+    value = drawn()
+    front = {row["id"] for row in value["points"] if [row["x"], row["y"]] in [list(p) for p in value["frontier"]]}
+    for row in value["points"]:
+        assert ("% of resamples" in row["hover"]) == ("% of resamples" in row["summary"]) == (row["id"] in front)
+
+
 def test_a_broken_model_is_hollow_and_never_on_the_frontier() -> None:
     broken = [row for row in drawn()["points"] if row["hollow"]]
     assert [row["name"] for row in broken] == ["dare_ties weight=0.50/0.50 density=0.10/0.10"]
