@@ -1,10 +1,11 @@
 """Which settings of a method are measured: chosen on the validation split, by one rule stated here. Needs no torch.
 
 The rule. Settings whose merged weights are those of an earlier row (an expert, a linear merge) are no results of their
-own and leave. The others of one method at one stage are ranked: those that no other setting of the method beats on
-both scores (safety, general) come first; within these, and within the rest, the larger utility wins, where utility is
-the mean of both scores, each scaled by its range over all that was screened at that stage. The best `keep` are
-measured; the very best stands for the method beside the paper's row. The test split has no say in any of this.
+own and leave; so do those that give one of the two experts no weight, which are no merges. The others of one method at
+one stage are ranked: those that no other setting of the method beats on both scores (safety, general) come first;
+within these, and within the rest, the larger utility wins, where utility is the mean of both scores, each scaled by its
+range over all that was screened at that stage. The best `keep` are measured; the very best stands for the method beside
+the paper's row. The test split has no say in any of this.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -96,7 +97,7 @@ def choose(plan: Plan, entries: Sequence[Entry], screened: Mapping[str, Screened
     scales = {stage: _scale([one for id_, one in screened.items() if known[id_].stage == stage]) for stage in STAGES}
     ranks: dict[str, int] = {}
     for members in groups.values():
-        own = [one for one in members if one not in same]
+        own = [one for one in members if one not in same and is_merge(known[one])]
         ranks |= _ranks(own, screened, scales[known[members[0]].stage]) if own else {}
     stands_for = _stand_ins(entries, groups, screened, same, scales, waiting)
     chosen = _chosen(plan, entries, ranks, same, stands_for)
@@ -118,6 +119,11 @@ def identical(entries: Sequence[Entry], screened: Mapping[str, Screened]) -> dic
         if twin != entry.id:
             same[entry.id] = same.get(twin, twin)
     return same
+
+
+def is_merge(entry: Entry) -> bool:
+    """Whether both experts have weight."""
+    return not {entry.settings.get("weight"), entry.settings.get("t")} & {0.0, 1.0}
 
 
 Scale = tuple[np.ndarray, np.ndarray]
@@ -169,11 +175,17 @@ def _stand_ins(
     for (stage, name), members in pools.items():
         if name == "slerp" and {f"{stage}/slerp", f"{stage}/slerp_gradient"} & waiting:
             continue
-        fit = [one for one in members if one not in same or (name == "slerp" and known[same[one]].kind != "mix")]
+        fit = [
+            one for one in members if is_merge(known[one]) and (one not in same or _is_linear(name, known[same[one]]))
+        ]
         if fit:
             ranks = _ranks(fit, screened, scales[stage])
             found[stage, name] = min(ranks, key=lambda one: ranks[one])
     return found
+
+
+def _is_linear(name: str, twin: Entry) -> bool:
+    return name == "slerp" and twin.method == "linear"
 
 
 def _chosen(

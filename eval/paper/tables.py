@@ -109,8 +109,9 @@ def _state(entry: Entry, found: Found) -> State:
         return "identical"
     if entry.id in found.kept:
         return "measured"
-    rank = found.choice.ranks.get(entry.id)
-    return "screened" if rank is not None and entry.id not in found.choice.chosen else "not measured"
+    passed_over = entry.id in found.screened and entry.id not in found.choice.chosen
+    decided = any(other.group == entry.group and other.id in found.choice.ranks for other in found.entries)
+    return "screened" if passed_over and entry.group and decided else "not measured"
 
 
 def _note(entry: Entry, found: Found) -> str:

@@ -26,7 +26,7 @@ PLAN: dict[str, Any] = {
     },
     "objective": {
         "methods": ["linear", "slerp", "ties"],
-        "weights": [0, 0.5, 1],
+        "weights": [0, 0.3, 0.5, 0.7, 1],
         "densities": [0.5],
         "keep": 1,
         "curves": {},

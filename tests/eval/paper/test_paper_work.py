@@ -58,8 +58,8 @@ def test_everything_is_measured_once_and_identical_rows_never(whole: tuple[Path,
 
 def test_states_of_rows(whole: tuple[Path, MadeBench]) -> None:
     rows = read(whole[0] / "tables.json").rows
-    ties = {rows[f"SFT/ties/weight={w} density=0.50"].state for w in ("0.00", "0.50", "1.00")}
-    assert ties == {"measured", "screened"}, "one of three is kept"
+    ties = {rows[f"SFT/ties/weight={w} density=0.50"].state for w in ("0.00", "0.30", "0.50", "0.70", "1.00")}
+    assert ties == {"measured", "screened"}, "one of five is kept"
     one = rows["SFT/linear/weight=0.30"]
     assert one.state == "measured" and next(iter(one.differences)) == "SFT/mix-15", "the baseline first"
     assert one.measures["harm"].value == pytest.approx(14 / 20)
