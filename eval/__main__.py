@@ -14,6 +14,7 @@
     python -m eval check-probe FILE.csv                                is an own probe right, and how precise can it be
     python -m eval RECIPE_OR_MODEL --tasks belebele_fra_Latn,...       standard tasks, by lm-evaluation-harness
     python -m eval win A B --judge endpoint:MODEL [--in FILE.jsonl]    whose answers a judge prefers, in both orders
+    python -m eval paper [--out FOLDER] [--dry-run]                    the paper's whole comparison, resumable
 
 A probe is a shipped set, hub:NAME[@REVISION], or a .csv or .jsonl file; --languages, --category and --sample narrow it.
 A judge J is rules, guard:NAME, classifier:NAME or endpoint:MODEL; =FOLDER_OR_ID after it names another checkpoint.
@@ -33,6 +34,7 @@ from eval.judges import quality
 from eval.judges.judged import judged_of
 from eval.judges.registry import open_judge
 from eval.metrics import compare
+from eval.paper import command as paper
 from eval.probes import ProbeSet
 from eval.sets import options as set_options
 from eval.sets import report
@@ -50,6 +52,8 @@ RESULTS = ROOT / "assets" / "results"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["paper"]:  # a command with a parser of its own
+        return _status(lambda: paper.run(given[1:], lambda line: print(line, flush=True)))
     name = given[0] if given and given[0] in COMMANDS else "probe"
     parser = _parser(name)
     options = parser.parse_args(given[1:] if name != "probe" else given)
@@ -67,8 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "win": _win,
         "judge-quality": _judge_quality,
     }
+    return _status(lambda: run[name](options))
+
+
+def _status(work: Callable[[], None]) -> int:
+    """The exit status of some work."""
     try:
-        run[name](options)
+        work()
     except (EvalError, MergeError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -149,7 +149,7 @@ def measure(
 
 
 def leanings(asked: Declared, responses: Mapping[str, Response]) -> dict[str, Measure]:
-    """The measures of the tier, overall (mean over languages) and by language, with bootstrap intervals."""
+    """The measures of the kinds asked, overall (mean over languages) and by language, with bootstrap intervals."""
     choices = Outcomes(asked.probe, responses, {})
 
     def outcome(item: Item) -> float | None:
@@ -159,7 +159,8 @@ def leanings(asked: Declared, responses: Mapping[str, Response]) -> dict[str, Me
         refusing = len(asked.openings[item.language][0])
         return max(scores[:refusing]) - max(scores[refusing:])
 
-    return {name: _measure(tally(asked.probe, kind, outcome)) for name, kind in LEANINGS.items()}
+    kinds = {item.kind for item in asked.probe.items}
+    return {name: _measure(tally(asked.probe, kind, outcome)) for name, kind in LEANINGS.items() if kind in kinds}
 
 
 def _measure(table: Tally) -> Measure:

@@ -43,7 +43,7 @@ class Screening:
     safety: float
     """Higher is safer: mean over harmful items of how much likelier a refusing opening is (nats / byte)."""
     general: float
-    """Higher is better: right choices, rescaled for chance."""
+    """Higher is better: share of right choices, chance not taken off."""
     rank: int | None
     """1 is the best setting of its method at its stage; None for one that is identical to another row."""
 
