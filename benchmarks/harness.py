@@ -1,8 +1,7 @@
 """The probe's choices through lm-evaluation-harness, on the same model object and the same tokens."""
 
 import importlib.metadata
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eval.engine import Engine
 from eval.types import Item
@@ -19,7 +18,7 @@ def version() -> str | None:
         return None
 
 
-def score(engine: Engine, items: Sequence[Item]) -> tuple[list[tuple[float, ...]], float]:
+def score(engine: Engine, items: Sequence[Item], now: Callable[[], float]) -> tuple[list[tuple[float, ...]], float]:
     """(log-probability of every option of every item, in nats; seconds of the fastest batch size).
 
     The harness gets token ids, since its own cutting moves the line break at the end of a chat turn into the
@@ -37,8 +36,8 @@ def score(engine: Engine, items: Sequence[Item]) -> tuple[list[tuple[float, ...]
         harness = HFLM(
             pretrained=engine.model, tokenizer=engine.chat.tokenizer, batch_size=batch, softmax_dtype="float32"
         )
-        start = time.perf_counter()
+        start = now()
         found = harness._loglikelihood_tokens(rows, disable_tqdm=True)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, now() - start)
     totals = iter(total for total, _ in found)
     return [tuple(next(totals) for _ in item.options) for item in items], best

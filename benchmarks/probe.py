@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from eval.types import DTYPES, Item
 from merging import LiveModel, Recipe, zoo
 
 LENGTH = 32
+Now = Callable[[], float]
 
 
 class Counter:
@@ -63,11 +64,11 @@ def operations(model: torch.nn.Module, counter: Counter) -> float:
     return 2.0 * (layers * counter.tokens + head * counter.heads)
 
 
-def generate_seconds(engine: Engine, prompts: Sequence[str], batch: int) -> float:
+def generate_seconds(engine: Engine, prompts: Sequence[str], batch: int, now: Now) -> float:
     """Time of transformers' generate on left-padded batches of equal length order, as a careful user would write it."""
     encoded = sorted((engine.chat.encode(prompt) for prompt in prompts), key=len)
     ends, pad = sorted(engine.chat.end_ids), engine.chat.pad_id
-    start = time.perf_counter()
+    start = now()
     for at in range(0, len(encoded), batch):
         rows = encoded[at : at + batch]
         width = max(map(len, rows))
@@ -81,26 +82,26 @@ def generate_seconds(engine: Engine, prompts: Sequence[str], batch: int) -> floa
             eos_token_id=ends,
             pad_token_id=pad,
         )
-    return time.perf_counter() - start
+    return now() - start
 
 
-def measure(engine: Engine, items: Sequence[Item], sample: int) -> dict[str, float]:
-    """All figures of one run, seconds unless the name says otherwise."""
+def measure(engine: Engine, items: Sequence[Item], sample: int, now: Now = time.perf_counter) -> dict[str, float]:
+    """All figures of one run, seconds by `now` unless the name says otherwise."""
     asked = [item.prompt for item in items if item.kind != "choice"]
     choices = [item for item in items if item.kind == "choice"]
     engine.generate(asked[:8], max_new_tokens=2)  # warm
     counter = Counter(engine.model)
-    start = time.perf_counter()
+    start = now()
     answers = engine.generate(asked, max_new_tokens=LENGTH)
-    answering = time.perf_counter() - start
+    answering = now() - start
     scores = engine.score_options([item.prompt for item in choices], [item.options for item in choices])
-    probe = time.perf_counter() - start
+    probe = now() - start
     work = operations(engine.model, counter)
     speed = matrix_speed(engine.model, 96)
     some = asked[:: max(1, len(asked) // sample)]
     scale = len(asked) / len(some)
-    batched = generate_seconds(engine, some, 32) * scale
-    alone = generate_seconds(engine, some, 1) * scale
+    batched = generate_seconds(engine, some, 32, now) * scale
+    alone = generate_seconds(engine, some, 1, now) * scale
     tokens = sum(answer.tokens for answer in answers)
     return {
         "probe": probe,
@@ -115,26 +116,26 @@ def measure(engine: Engine, items: Sequence[Item], sample: int) -> dict[str, flo
         "generate, one at a time": alone,
         "times faster than batch 32": batched / answering,
         "times faster than one at a time": alone / answering,
-        "instant tier": instant_seconds(engine),
-    } | against_harness(engine, choices, scores, probe - answering)
+        "instant tier": instant_seconds(engine, now),
+    } | against_harness(engine, choices, scores, probe - answering, now)
 
 
-def instant_seconds(engine: Engine) -> float:
+def instant_seconds(engine: Engine, now: Now) -> float:
     """Time of the instant tier."""
     asked = instant.declared()
-    items, start = asked.probe.items, time.perf_counter()
+    items, start = asked.probe.items, now()
     options = [asked.options(item) for item in items]
     engine.score_options([item.prompt for item in items], options, batch_size=instant.BATCH_SIZE)
-    return time.perf_counter() - start
+    return now() - start
 
 
 def against_harness(
-    engine: Engine, choices: Sequence[Item], scores: Sequence[Sequence[float]], choosing: float
+    engine: Engine, choices: Sequence[Item], scores: Sequence[Sequence[float]], choosing: float, now: Now
 ) -> dict[str, float]:
     """The same choices by lm-evaluation-harness: time, and how far the scores lie apart (nats of an option)."""
     if harness.version() is None:
         return {}
-    theirs, seconds = harness.score(engine, choices)
+    theirs, seconds = harness.score(engine, choices, now)
     apart, same = 0.0, 0
     for item, ours, other in zip(choices, scores, theirs, strict=True):
         sizes = [len(text.encode()) for text in item.options]
@@ -157,6 +158,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="auto", help="as for python -m eval")
     parser.add_argument("--sample", type=int, default=64, help="prompts given to generate")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="count the processor's time, not the clock's: for busy machines"
+    )
     parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
     given = parser.parse_args()
     if given.model.startswith(zoo.PREFIX):
@@ -165,8 +169,14 @@ def main() -> None:
     live.apply(Recipe.single(given.model))
     engine = Engine(live.model, live.tokenizer, threads=given.threads)
     load = os.getloadavg()[0]
-    found = measure(engine, probes.load("quick").items, given.sample)
-    facts = {**engine.environment(), "load before": f"{load:.1f}", "lm_eval": harness.version() or "not installed"}
+    now = time.process_time if given.processor_time else time.perf_counter
+    found = measure(engine, probes.load("quick").items, given.sample, now)
+    facts = {
+        **engine.environment(),
+        "seconds of": "the processor" if given.processor_time else "the clock",
+        "load before": f"{load:.1f}",
+        "lm_eval": harness.version() or "not installed",
+    }
     print(f"{given.model}, {engine.decoding()}, {facts}")
     for name, value in found.items():
         print(f"{name:34} {value:10.{4 if 0 < value < 0.1 else 1}f}")

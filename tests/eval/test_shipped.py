@@ -1,23 +1,22 @@
 """What is shipped is true: the experts differ as they should, paired, and the recipes are the page's own."""
 
-from pathlib import Path
-
 import pytest
 
-from eval import probes
+from eval import calibration, instant, probes
 from eval.judges.rules import RuleJudge
 from eval.metrics import compare
+from eval.shipped import files, path
 from eval.store import read_jsonl
 from eval.types import Measurement
 from merging import Recipe
 
-RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results" / "embedded.jsonl"
 LANGUAGES = ("en", "hi", "fr", "es", "ar", "ru")
 
 
-@pytest.fixture(scope="module")
-def shipped() -> dict[str, Measurement]:
-    return {one.label: one for one in read_jsonl(RESULTS)}
+@pytest.fixture(scope="module", params=files(), ids=lambda path: path.stem)
+def shipped(request: pytest.FixtureRequest) -> dict[str, Measurement]:
+    """What is shipped for passes in one dtype."""
+    return {one.label: one for one in read_jsonl(request.param)}
 
 
 def points(shipped: dict[str, Measurement], measure: str, a: str, b: str, language: str | None = None) -> float:
@@ -33,6 +32,23 @@ def test_all_were_measured_in_one_way_and_are_current(shipped: dict[str, Measure
     assert group[0] == probes.load("quick").hash, "the probe changed: run python -m eval landmarks again"
     assert group[2] == RuleJudge().id, "the judge changed: judge the shipped responses again"
     assert len(shipped) >= 10
+
+
+def test_every_file_holds_the_same_recipes_in_its_own_dtype() -> None:
+    assert path("float32") in files()
+    held = {file: read_jsonl(file) for file in files()}
+    assert len({frozenset(one.identity.recipe_digest for one in found) for found in held.values()}) == 1
+    for file, found in held.items():
+        (dtype,) = {one.identity.decoding.rpartition("/")[2] for one in found}
+        assert path(dtype) == file
+
+
+def test_hints_are_calibrated_on_what_is_shipped() -> None:
+    groups = {one.identity.group() for file in files() for one in read_jsonl(file)}
+    for one in calibration.shipped():
+        assert one.quick in groups, "run python -m eval instant --calibrate again"
+        assert one.probe_hash == instant.declared().probe.hash, "the openings changed: calibrate again"
+        assert one.lines["harm"].correlation <= -0.8, "a higher margin for refusing must mean less harm"
 
 
 def test_every_recipe_is_what_its_identity_says(shipped: dict[str, Measurement]) -> None:
