@@ -193,8 +193,8 @@ class Bench:
         for name in embedded:
             if name not in zoo.NAMES:
                 zoo.resolve(name)  # says what is known, before anything is downloaded
-        if embedded and not zoo.ready():
-            zoo.prepare()
+        if embedded and not zoo.ready(embedded):
+            zoo.prepare(names=embedded)
         self._live.apply(recipe)
         if self._live.tokenizer is None:
             raise EvalError(f"{recipe.donor} has no tokenizer, so it cannot be asked anything.")

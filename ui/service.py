@@ -74,8 +74,9 @@ class DeviceService:
 
     def _start(self) -> None:
         try:
-            if any(name.startswith(zoo.PREFIX) for name in self._settings.models) and not zoo.ready():
-                zoo.prepare(lambda done, text: self._say("preparing", done, text))
+            embedded = [name for name in self._settings.models if name.startswith(zoo.PREFIX)]
+            if embedded and not zoo.ready(embedded):
+                zoo.prepare(lambda done, text: self._say("preparing", done, text), embedded)
             self._say("loading", 0.0, "Loading models")
             self._load()
         except (MergeError, EvalError, OSError) as problem:

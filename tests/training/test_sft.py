@@ -1,7 +1,7 @@
 """The training loop on a model of two small layers: what the loss counts, and that a killed run goes on."""
 
 import json
-import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,39 +9,27 @@ from typing import cast
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import AutoTokenizer, Gemma3ForCausalLM
 
 from training import design, mixture, sft
+from training.family import Start
 
-RAW = Path(__file__).resolve().parents[2] / "assets" / "zoo" / "raw"
 STEPS, SAVE_EVERY, KILLED_AT = 6, 2, 5
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Gemma 3 with the family's own tokenizer."""
-    folder = tmp_path_factory.mktemp("tiny")
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
-        shutil.copyfile(RAW / name, folder / name)
-    config = Gemma3TextConfig(
-        vocab_size=json.loads((RAW / "config.json").read_text())["vocab_size"],
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
-        head_dim=16, layer_types=["sliding_attention", "full_attention"], tie_word_embeddings=True,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    Gemma3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def plan() -> design.Plan:
-    return design.load("mix-15", steps=STEPS, save_every=SAVE_EVERY, warmup_steps=2, max_tokens=48, batch_size=4)
+    return design.load(
+        "mix-15", steps=STEPS, save_every=SAVE_EVERY, warmup_steps=2, max_tokens=48, batch_size=4, arithmetic="fp32"
+    )
 
 
 @pytest.fixture(scope="module")
 def trained(tiny: Path, plan: design.Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    return sft.train(plan, mixture.draw(plan), tiny, folder / "adapter", folder / "work", record={"data": {}})
+    return sft.train(
+        plan, mixture.draw(plan), Start(str(tiny), "zoo:base"), folder / "adapter", folder / "work", record={"data": {}}
+    )
 
 
 def test_loss_counts_the_answer_and_its_end_of_turn(tiny: Path) -> None:
@@ -67,8 +55,10 @@ def test_the_loss_is_the_mean_of_the_models_own_row_by_row(tiny: Path) -> None:
     ids = torch.randint(0, 1000, (3, 9), generator=torch.Generator().manual_seed(0))
     labels = torch.where(torch.arange(9) < torch.tensor([[4], [6], [1]]), sft.IGNORED, ids)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
-    unwrapped = SimpleNamespace(unwrap_model=lambda wrapped: SimpleNamespace(get_base_model=lambda: wrapped))
-    trainer = SimpleNamespace(accelerator=unwrapped, _head=lambda inner: inner.lm_head.weight)
+    accelerator = SimpleNamespace(
+        unwrap_model=lambda wrapped: SimpleNamespace(get_base_model=lambda: wrapped), autocast=nullcontext
+    )
+    trainer = SimpleNamespace(accelerator=accelerator)
     got = sft.AnswerLoss.compute_loss(cast(sft.AnswerLoss, trainer), model, batch)
     rows = [model(**{key: value[at : at + 1] for key, value in batch.items()}).loss for at in range(3)]
     torch.testing.assert_close(got, torch.stack(rows).mean(), rtol=1e-5, atol=1e-5)
@@ -96,7 +86,11 @@ def test_writes_a_bf16_adapter_of_every_linear_layer(trained: Path, plan: design
 def test_keeps_a_record_without_anybodys_paths(trained: Path, tiny: Path) -> None:
     text = (trained / "training.json").read_text()
     record = json.loads(text)
-    assert record["plan"]["steps"] == STEPS and record["loss"] and set(record["libraries"]) >= {"torch", "peft", "trl"}
+    assert (
+        record["plan"]["steps"] == STEPS
+        and record["curve"][-1]["loss"] > 0
+        and set(record["libraries"]) >= {"torch", "peft", "trl"}
+    )
     assert str(tiny) not in text + (trained / "adapter_config.json").read_text()
     assert {path.name for path in trained.iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors", "training.json",
@@ -121,7 +115,7 @@ def test_a_killed_run_goes_on_to_the_same_adapter(
     with monkeypatch.context() as patch:
         patch.setattr(sft, "AnswerLoss", Dying)
         with pytest.raises(KeyboardInterrupt):
-            sft.train(plan, rows, tiny, out, work, record={})
+            sft.train(plan, rows, Start(str(tiny), "zoo:base"), out, work, record={})
     assert not out.exists() and done == [0, 1, 2, 3]
 
     steps: list[int] = []
@@ -132,7 +126,7 @@ def test_a_killed_run_goes_on_to_the_same_adapter(
             return super().training_step(*args, **kwargs)
 
     monkeypatch.setattr(sft, "AnswerLoss", Counting)
-    sft.train(plan, rows, tiny, out, work, record={})
+    sft.train(plan, rows, Start(str(tiny), "zoo:base"), out, work, record={})
     assert steps == [4, 5]  # from the state saved after step 4, not from the start
     whole, resumed = (load_file(folder / "adapter_model.safetensors") for folder in (trained, out))
     for name in whole:
