@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from training.design import DesignError, Plan
 from training.mixture import Row, with_rejected
 
-GENERAL = frozenset({"general", "everyday", "templated"})
+GENERAL = frozenset({"general", "templated"})
 SHORT = frozenset({"closed", "currency", "unit", "date", "month", "weekday", "sum"})
 """Categories of general rows whose answers are a word or a number."""
 

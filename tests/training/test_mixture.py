@@ -37,7 +37,7 @@ def test_the_mix_is_15_percent_safety_one_to_one() -> None:
     for shares in (mix, safety):
         assert shares["harmful"] == shares["lookalike"]
     general = design.load("general").mixture
-    assert set(general) == {"general", "everyday", "templated"}
+    assert set(general) == {"general", "templated"}
     assert {kind: 0.85 * share for kind, share in general.items()} == pytest.approx(
         {kind: mix[kind] for kind in general}
     ), "the mix's other rows are the general expert's"

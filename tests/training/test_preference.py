@@ -6,7 +6,7 @@ import pytest
 
 from training import design, dpo, mixture, preference
 
-KINDS = ("general", "everyday", "templated", "harmful", "lookalike")
+KINDS = ("general", "templated", "harmful", "lookalike")
 
 
 @pytest.fixture(scope="module")
