@@ -91,7 +91,7 @@ class Eta(TrainerCallback):
         self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **kwargs: Any
     ) -> None:
         """Print to the terminal's error stream, so that output can still be piped."""
-        if self._began is None or "loss" not in (logs or {}):
+        if self._began is None or logs is None or "loss" not in logs:
             return
         began, first = self._began
         each = (time.monotonic() - began) / max(1, state.global_step - first)

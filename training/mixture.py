@@ -128,7 +128,7 @@ def _allowed(rows: Sequence[Row], plan: Plan) -> list[Row]:
     """The rows that may be drawn at all: whole clusters, and a smaller share is part of every larger one."""
     if plan.share == 1:
         return list(rows)
-    clusters = sorted({row.cluster for row in rows})
+    clusters: list[str] = sorted({row.cluster for row in rows})
     random.Random(f"{plan.seed}/share").shuffle(clusters)
     place = {cluster: at for at, cluster in enumerate(clusters)}
     kept: list[Row] = []
