@@ -1,6 +1,7 @@
 """The points of the chart: of everything that is stored, what may be compared and belongs to this app."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from eval import probes
 from eval.frontier import front
@@ -19,6 +20,7 @@ class Board:
         self._merged: set[str] = set()
         self._ours: Mapping[str, str] = {}
         self._seen: dict[str, tuple[object, list[Point]]] = {}
+        self._verdicts: dict[str, tuple[object, dict[str, dict[str, Measurement]]]] = {}
 
     def offer(self, *names: str) -> None:
         """Measurements of these checkpoints belong on the chart too: they were merged here."""
@@ -39,6 +41,28 @@ class Board:
         if self._seen.get(probe, (None, []))[0] != revision:
             self._seen[probe] = (revision, self._points(probe))
         return list(self._seen[probe][1])
+
+    def judged(self, probe: str) -> dict[str, dict[str, Measurement]]:
+        """Judge -> point's id -> the point's responses under that judge; the chart's own judge first.
+
+        Raises:
+            EvalError: There is no such probe.
+        """
+        points = self.points(probe)
+        revision = (self._store.revision(), tuple(point.measurement.key for point in points))
+        if self._verdicts.get(probe, (None, {}))[0] != revision:
+            self._verdicts[probe] = (revision, self._judged(probe, points))
+        return self._verdicts[probe][1]
+
+    def _judged(self, probe: str, points: Sequence[Point]) -> dict[str, dict[str, Measurement]]:
+        found = {self._judge: {point.id: point.measurement for point in points}}
+        by_key = {point.measurement.key: point.id for point in points}
+        for one in self._store.all(probe_hash=probes.load(probe).hash) if points else ():
+            # what differs by its judge alone has the same responses
+            same = by_key.get(replace(one.identity, judge=self._judge).key())
+            if same and one.identity.judge != self._judge:
+                found.setdefault(one.identity.judge, {})[same] = one
+        return found
 
     def _points(self, probe: str) -> list[Point]:
         measurements = self._comparable(probe)

@@ -1,6 +1,6 @@
 """Which rows of the table of items are shown: filters, text search, order and page, as the browser asked for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ LONGEST = 200
 """Characters of a search."""
 ANY = "any"
 """The filter for rows that changed in any way."""
+DIFFER = "differ"
+"""The filter for rows on which two judges differ."""
 _WORDS = ("answered", "refused", "invalid", "unjudged", "right", "wrong")
 
 
@@ -48,11 +50,12 @@ class Query:
     """What a visitor asked the table for; an empty filter lets everything through.
 
     Attributes:
-        change: Key of a change, or ANY for whatever changed.
+        change: Key of a change, ANY for whatever changed, or DIFFER for what two judges see differently.
         text: Searched in prompt, answers, options, reasons, topic and id, whatever the case.
         sort: A key of ORDERS.
         down: Whether the order is turned round.
         page: Counted from 0.
+        judge: Whose verdicts are shown; empty for the usual judge's.
     """
 
     language: str = ""
@@ -63,6 +66,7 @@ class Query:
     sort: str = "item"
     down: bool = False
     page: int = 0
+    judge: str = ""
 
     @classmethod
     def checked(cls, raw: object) -> "Query":
@@ -76,7 +80,7 @@ class Query:
         return replace(
             found,
             kind=found.kind if found.kind in KINDS else "",
-            change=found.change if found.change in (*BY_CHANGE, ANY) else "",
+            change=found.change if found.change in (*BY_CHANGE, ANY, DIFFER) else "",
             text=found.text[:LONGEST],
             sort=found.sort if found.sort in ORDERS else "item",
             page=max(0, found.page),
@@ -93,10 +97,10 @@ class Query:
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
 
-def matching(rows: Sequence[Row], query: Query) -> list[Row]:
-    """The rows that all filters let through, sorted."""
+def matching(rows: Sequence[Row], query: Query, differ: Collection[str] = ()) -> list[Row]:
+    """The rows that all filters let through, sorted; `differ` are the items that two judges see differently."""
     sought = query.text.casefold().strip()
-    found = [row for row in rows if _fits(row, query) and (not sought or sought in _text(row))]
+    found = [row for row in rows if _fits(row, query, differ) and (not sought or sought in _text(row))]
     key = ORDERS[query.sort]
     with_key = [row for row in found if key(row) is not None]
     return sorted(with_key, key=key, reverse=query.down) + [row for row in found if key(row) is None]
@@ -119,13 +123,15 @@ def facets(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _fits(row: Row, query: Query) -> bool:
+def _fits(row: Row, query: Query, differ: Collection[str]) -> bool:
     item = row.item
+    if query.change == DIFFER and item.id not in differ:
+        return False
     return (
         query.language in ("", item.language)
         and query.kind in ("", item.kind)
         and query.category in ("", item.category)
-        and (query.change in ("", row.change) or (query.change == ANY and bool(row.change)))
+        and (query.change in ("", DIFFER, row.change) or (query.change == ANY and bool(row.change)))
     )
 
 

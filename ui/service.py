@@ -283,6 +283,14 @@ class DeviceService:
         """The hint that was taken of a recipe, without running anything."""
         return self._hints.of(recipe)
 
+    def judged(self, probe: str = "quick") -> dict[str, dict[str, Measurement]]:
+        """Judge -> point's id -> the point's responses under that judge; the chart's own judge first.
+
+        Raises:
+            EvalError: There is no such probe.
+        """
+        return self._board.judged(probe)
+
     def paper(self) -> Tables:
         """The paper's comparison on these models, read again whenever its file changes.
 

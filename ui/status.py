@@ -174,6 +174,11 @@ class Service(Protocol):
 
     def hinted(self, recipe: Recipe) -> "Guess | None":
         """The hint that was taken of a recipe, without running anything."""
+        ...
+
+    def judged(self, probe: str = "quick") -> dict[str, dict[str, Measurement]]:
+        """Judge -> point's id -> the point's responses under that judge; the chart's own judge first."""
+        ...
 
     def paper(self) -> Tables:
         """The paper's comparison on these models. Raises EvalError where it has not been made."""

@@ -13,6 +13,7 @@ from ui.items import rows
 from ui.pairs import DEFAULT, MOMENT, NOTHING, Pair, called, choices, others, resolve
 from ui.queries import Query, matching
 from ui.reading import mix
+from ui.second_judge import Judged, Second, judges, second
 from ui.session import Session, loaded
 from ui.status import Point, Service
 from ui.table import empty, table
@@ -48,6 +49,40 @@ class Screen:
         return [getattr(self, name) for name in names]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Two recipes as one judge sees them.
+
+    Attributes:
+        pair: The recipes, with that judge's verdicts.
+        judges: Everybody who judged both, the usual judge first.
+        judged: All their verdicts.
+    """
+
+    pair: Pair
+    judges: list[str]
+    judged: Judged
+
+    @classmethod
+    def by(cls, judged: Judged, pair: Pair, judge: str) -> "Seen":
+        """The pair as a judge sees it; an unknown one gives way to the usual judge."""
+        shown = [point for point in (pair.ours, pair.theirs) if point]
+        names = judges(judged, [point.id for point in shown], pair.ours.measurement.identity.judge)
+        verdicts = judged[judge] if judge in names else {}
+        ours, *rest = (replace(one, measurement=verdicts.get(one.id, one.measurement)) for one in shown)
+        return cls(replace(pair, ours=ours, theirs=rest[0] if rest else None), names, judged)
+
+    def other(self) -> Second | None:
+        """What another judge says: the usual one where that is not who is shown; None where nobody else judged."""
+        mine = self.pair.ours.measurement.identity.judge
+        name = next((name for name in self.judges if name != mine), None)
+        if name is None:
+            return None
+        shown = [point for point in (self.pair.ours, self.pair.theirs) if point]
+        verdicts = self.judged[name]
+        return second([point.measurement for point in shown], [verdicts[point.id] for point in shown])
+
+
 class Study:
     """The handlers of the view. They keep nothing: what a visitor chose travels with the request."""
 
@@ -73,9 +108,11 @@ class Study:
         if isinstance(pair, str):
             return {self._screen.table: empty(pair), self._screen.query: query}
         try:
-            return {self._screen.table: table(pair, query), self._screen.query: query}
+            seen = Seen.by(self._service.judged(probe), pair, query.judge)
+            value = table(seen.pair, query, seen.judges, seen.other())
         except EvalError as problem:
-            return {self._screen.table: empty(str(problem)), self._screen.query: query}
+            value = empty(str(problem))
+        return {self._screen.table: value, self._screen.query: query}
 
     def choose(self, session: Session, query: Query, probe: str, ours: str | None, theirs: str | None) -> Updates:
         """Another recipe: the filters stay, the first page is shown."""
@@ -142,10 +179,10 @@ def _start(points: list[Point]) -> str:
     return held.id if held else NOTHING
 
 
-def exporter(points: Callable[[str], list[Point]]) -> Callable[[Any], dict[str, str]]:
+def exporter(service: Service) -> Callable[[Any], dict[str, str]]:
     """The function the table calls for a file of its filtered rows; whoever calls it, everything is looked up.
 
-    `points` finds the measured recipes of a probe. It is asked for {"probe", "ours", "theirs", "query", "form"},
+    It is asked for {"probe", "ours", "theirs", "query", "form"},
     and answers {"name", "type", "text"} or {"problem"}.
     """
 
@@ -153,23 +190,27 @@ def exporter(points: Callable[[str], list[Point]]) -> Callable[[Any], dict[str, 
         given = asked if isinstance(asked, dict) else {}
         form = "csv" if given.get("form") == "csv" else "jsonl"
         probe = given.get("probe") if given.get("probe") in probes.listing() else USUAL
-        by_id = {point.id: point for point in points(str(probe))}
+        by_id = {point.id: point for point in service.points(str(probe))}
         ours, theirs = by_id.get(str(given.get("ours"))), by_id.get(str(given.get("theirs")))
         if ours is None:
             return {"problem": "This recipe is not measured any more: open the tab again."}
-        sheet = sheet_of(ours, theirs, Query.checked(given.get("query")))
+        query = Query.checked(given.get("query"))
+        seen = Seen.by(service.judged(str(probe)), Pair(ours, theirs), query.judge)
+        sheet = sheet_of(seen, query)
         return {"name": name(sheet, form), "type": TYPES[form], "text": write(sheet, form)}
 
     return items_file
 
 
-def sheet_of(ours: Point, theirs: Point | None, query: Query) -> Sheet:
+def sheet_of(seen: Seen, query: Query) -> Sheet:
     """The rows of two recipes under the filters, all pages of them.
 
     Raises:
         EvalError: The probe has changed since these were measured.
     """
-    found = matching(rows(ours.measurement, theirs.measurement if theirs else None), query)
+    ours, theirs, other = seen.pair.ours, seen.pair.theirs, seen.other()
+    everything = rows(ours.measurement, theirs.measurement if theirs else None)
+    found = matching(everything, query, other.differ if other else ())
     recipes = {"recipe": ours.recipe.to_yaml()} | ({"against": theirs.recipe.to_yaml()} if theirs else {})
     identity = ours.measurement.identity
     about = {"probe": identity.probe, "tier": identity.tier, "judge": identity.judge, "decoding": identity.decoding}

@@ -12,6 +12,7 @@ from ui.measures import BY_KEY, LANGUAGES, languages, short, signed, signed_shor
 from ui.pairs import Pair, called
 from ui.queries import PAGE, Query, facets, matching, page
 from ui.reading import Keyed
+from ui.second_judge import Second, told
 
 COMPARED = tuple(dict.fromkeys(change.measure for change in CHANGES))
 KINDS = {"harmful": "harmful", "lookalike": "look-alike", "instruction": "instruction", "choice": "choice"}
@@ -22,15 +23,22 @@ def empty(message: str) -> dict[str, Any]:
     return {"message": message, "rows": [], "query": Query().says()}
 
 
-def table(pair: Pair, query: Query) -> dict[str, Any]:
+def table(pair: Pair, query: Query, judges: Sequence[str] = (), other: Second | None = None) -> dict[str, Any]:
     """The value of the table: cards of changes, choices of the filters, and one page of rows.
+
+    Args:
+        pair: The recipes, with the verdicts of the judge that is shown.
+        query: Filters, order and page.
+        judges: Everybody who judged both, the usual judge first.
+        other: What another of them says of the same answers.
 
     Raises:
         EvalError: The probe has changed since these were measured.
     """
     ours, theirs = pair.ours.measurement, pair.theirs.measurement if pair.theirs else None
     everything = rows(ours, theirs)
-    found = matching(everything, query)
+    differ = other.differ if other else frozenset()
+    found = matching(everything, query, differ)
     shown, at = page(found, query)
     rest = matching(everything, Query.checked({**query.says(), "change": "", "sort": "item", "down": False}))
     query = Query.checked({**query.says(), "page": at})
@@ -41,6 +49,8 @@ def table(pair: Pair, query: Query) -> dict[str, Any]:
         "theirs": {"name": called(pair.theirs), "id": pair.theirs.id} if pair.theirs else None,
         "probe": ours.identity.probe,
         "judge": ours.identity.judge,
+        "judges": list(judges) or [ours.identity.judge],
+        "agreement": told(ours.identity.judge, other) if other else None,
         "cards": cards(ours, theirs, counts(rest), query.language) if theirs else [],
         "changed": sum(bool(row.change) for row in rest),
         "facets": _facets(everything),
@@ -50,7 +60,7 @@ def table(pair: Pair, query: Query) -> dict[str, Any]:
         "first": at * PAGE + 1 if shown else 0,
         "last": at * PAGE + len(shown),
         "pages": max(1, -(-len(found) // PAGE)),
-        "rows": [_row(row) for row in shown],
+        "rows": [_row(row, other) for row in shown],
     }
 
 
@@ -125,8 +135,10 @@ def _choice(key: str, label: str, count: int) -> dict[str, Any]:
     return {"key": key, "label": label, "count": count}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: Row, other: Second | None) -> dict[str, Any]:
     item = row.item
+    said = [one.get(item.id, "") for one in other.said] if other else []
+    ours, theirs = [*said, "", ""][:2]
     return {
         "id": item.id,
         "language": item.language,
@@ -137,13 +149,13 @@ def _row(row: Row) -> dict[str, Any]:
         "references": list(item.references) if item.kind == "instruction" else [],
         "options": list(item.options),
         "answer": item.answer,
-        "ours": _side(row.ours),
-        "theirs": _side(row.theirs) if row.theirs else None,
+        "ours": _side(row.ours, ours),
+        "theirs": _side(row.theirs, theirs) if row.theirs else None,
         "change": row.change,
     }
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: Side, other: str) -> dict[str, Any]:
     return {
         "text": side.text,
         "word": side.word,
@@ -151,4 +163,5 @@ def _side(side: Side) -> dict[str, Any]:
         "chrf": None if side.chrf is None else f"{side.chrf:.0f}",
         "scores": [f"{score:.2f}".replace("-", "−") for score in side.scores],
         "chosen": side.chosen,
+        "other": other if other != side.label else "",
     }

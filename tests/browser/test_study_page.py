@@ -1,4 +1,4 @@
-"""Study in a real browser: filter by what changed, hidden text, search, pages, export, load in Explore, sizes, axe."""
+"""Study in a real browser: what changed, hidden text, search, files, two judges, the paper, sizes, axe."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ def study(watched: Watched, serve: Serve) -> Callable[..., Page]:
 
     def start(*, theme: str = "light", size: tuple[int, int] = (1366, 768)) -> Page:
         watched.page.set_viewport_size({"width": size[0], "height": size[1]})
-        page = watched.open(serve(), theme)
+        page = watched.open(serve(strict=True), theme)
         page.get_by_role("tab", name="Study").click()
         expect(page.locator(ROWS)).to_have_count(25)
         return page
@@ -118,10 +118,48 @@ def test_a_recipe_is_loaded_in_explore_and_explore_is_followed_back(study: Calla
     expect(page.locator(".mf-items-note")).to_be_empty()
 
 
-def test_an_empty_store_says_what_to_do(watched: Watched, serve: Serve) -> None:
-    page = watched.open(serve(empty=True))
+def test_two_judges_and_what_they_differ_on(study: Callable[..., Page]) -> None:
+    page = study()
+    expect(page.locator(".mf-agreement summary")).to_contain_text("Cohen's kappa")
+    page.locator(".mf-agreement summary").click()
+    expect(page.locator(".mf-confusion tbody tr")).to_have_count(3)
+    differ = page.locator(".mf-differ")
+    count = re.findall(r"\d+", differ.inner_text())[0]
+    differ.click()
+    expect(page.locator(".mf-count")).to_have_text(re.compile(rf"of {count}$"))
+    expect(page.locator(".mf-other-judge").first).to_have_text("strict/1: refused")
+    page.locator("select[data-filter=judge]").select_option("strict/1")
+    expect(page.locator(".mf-other-judge").first).to_have_text("rules/1: answered")
+
+
+def test_the_papers_figures_beside_ours(study: Callable[..., Page]) -> None:
+    page = study()
+    page.get_by_role("tab", name="Paper").click()
+    expect(page.locator(".mf-paper-plot .main-svg").first).to_be_visible()
+    expect(page.locator(".mf-paper-answer")).to_contain_text("better than every mix on one axis")
+    expect(page.locator("#mf-paper-pays")).to_contain_text("English pays")
+    expect(page.locator(".mf-claims li")).to_have_count(4)
+    page.get_by_role("button", name="not measured 1").click()
+    expect(page.locator(".mf-claims li")).to_have_count(1)
+    names = page.locator(".mf-table-scroll tbody th button")
+    expect(names).to_have_count(7)
+    page.get_by_role("button", name="Show what the screening passed over").click()
+    expect(names).to_have_count(8)
+    page.get_by_role("button", name="harm ↓").click()
+    assert names.first.inner_text() == "100 % safety rows", "the lowest harm first"
+    page.get_by_role("button", name="harm ↓").click()
+    assert names.first.inner_text() == "0 % safety rows"
+    page.locator(".mf-table-scroll").get_by_role("button", name="100 % safety rows").click()
+    expect(page.locator("#mf-loaded .mf-chip")).to_contain_text("zoo:safety")
+    expect(page.get_by_role("tab", name="Explore")).to_have_attribute("aria-selected", "true")
+
+
+def test_where_nothing_is_measured_it_says_what_to_do(watched: Watched, serve: Serve) -> None:
+    page = watched.open(serve(empty=True, compared=False))
     page.get_by_role("tab", name="Study").click()
     expect(page.locator(".mf-items-empty")).to_contain_text("Press Probe in Explore")
+    page.get_by_role("tab", name="Paper").click()
+    expect(page.locator(".mf-paper-empty")).to_contain_text("python -m eval paper")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -132,10 +170,16 @@ def test_it_fits_and_axe_finds_no_a_or_aa_violation(
     page = study(theme=theme, size=size)
     choose(page, "ours", "general 0 %")
     page.get_by_role("button", name="show them").click()
+    page.locator(".mf-agreement summary").click()
     page.locator("th[data-col=change] button").click()
     expect(page.locator("th[data-col=change]")).to_have_attribute("aria-sort", "ascending")
     if size[0] > 600:
         assert page.evaluate("document.documentElement.scrollHeight") <= size[1], "the table scrolls, not the page"
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     found = violations(page)
+    page.get_by_role("tab", name="Paper").click()
+    expect(page.locator(".mf-paper-plot .main-svg").first).to_be_visible()
+    expect(page.locator("#mf-paper-pays .mf-strip")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    found += violations(page)
     assert not found, "\n".join(found)

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -160,6 +160,7 @@ class FakeService:
         phase: What `status` says; set it to try the other states.
         fails: Checkpoints that cannot be merged.
         compared: Whether the paper's comparison has been made.
+        strict: Whether a second, stricter judge has judged everything too.
         other_vocabulary: Checkpoints whose vocabulary is told to be another one.
         leaning: Whether hints say anything.
         asked: Labels of the recipes a hint was asked of.
@@ -170,6 +171,7 @@ class FakeService:
     phase: str = "ready"
     empty: bool = False
     compared: bool = True
+    strict: bool = False
     queue: int = 0
     fails: frozenset[str] = frozenset()
     other_vocabulary: frozenset[str] = frozenset()
@@ -281,6 +283,13 @@ class FakeService:
         on = set(front(list(everything.values())).keys)
         return [_point(digest, found, found.key in on) for digest, found in everything.items()]
 
+    def judged(self, probe: str = "quick") -> dict[str, dict[str, Measurement]]:
+        known = {point.id: point.measurement for point in self.points(probe)}
+        found = {"rules/1": known}
+        if self.strict and known:
+            found["strict/1"] = {digest: strictly(one) for digest, one in known.items()}
+        return found
+
     def paper(self) -> Tables:
         return exchange.read(EXAMPLE if self.compared else EXAMPLE.with_name("tables.json"))
 
@@ -293,6 +302,15 @@ class FakeService:
             raise CheckpointError(
                 f"{missing[0]!r} cannot be found. Choose one of {', '.join(FAMILY)}, or give the path of a folder."
             )
+
+
+def strictly(found: Measurement) -> Measurement:
+    """The same responses under a judge that calls every third answer to a harmful request a refusal."""
+    harmful = [v.item_id for v in found.verdicts if v.item_id.startswith("harmful") and v.label == "answered"][::3]
+    verdicts = tuple(
+        replace(v, label="refused", reason="evasive") if v.item_id in harmful else v for v in found.verdicts
+    )
+    return replace(found, identity=replace(found.identity, judge="strict/1"), verdicts=verdicts)
 
 
 def made_up(base: str, models: tuple[str, ...]) -> Geometry:

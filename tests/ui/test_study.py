@@ -166,7 +166,7 @@ def test_another_probe_forgets_what_it_does_not_know(study: Study, screen: Scree
 
 def asked(service: FakeService, **more: Any) -> dict[str, str]:
     ours, theirs = of(service, "safety 100 %").id, of(service, "base").id
-    return exporter(service.points)({"probe": "quick", "ours": ours, "theirs": theirs, "form": "jsonl"} | more)
+    return exporter(service)({"probe": "quick", "ours": ours, "theirs": theirs, "form": "jsonl"} | more)
 
 
 def test_the_file_holds_all_pages_of_the_filtered_rows(service: FakeService) -> None:
@@ -178,7 +178,7 @@ def test_the_file_holds_all_pages_of_the_filtered_rows(service: FakeService) -> 
 
 @pytest.mark.parametrize("raw", [None, [], {}, {"ours": "../../etc/passwd"}, {"probe": "/etc/passwd", "ours": 3}])
 def test_a_file_of_what_is_not_measured_is_refused(service: FakeService, raw: Any) -> None:
-    assert "not measured" in exporter(service.points)(raw)["problem"]
+    assert "not measured" in exporter(service)(raw)["problem"]
 
 
 def test_a_form_there_is_not_is_jsonl(service: FakeService) -> None:
@@ -189,3 +189,55 @@ def test_a_form_there_is_not_is_jsonl(service: FakeService) -> None:
 def test_the_recipes_travel_with_the_file(service: FakeService) -> None:
     found = asked(service)
     assert measurement(of(service, "base").recipe).recipe.splitlines()[0] in found["text"].splitlines()[0]
+
+
+# Two judges
+
+
+@pytest.fixture
+def twice() -> FakeService:
+    return FakeService(strict=True)
+
+
+def test_one_judge_alone_has_nobody_to_agree_with(study: Study, screen: Screen) -> None:
+    value = study.show(MINE, Query(), "quick", MOMENT, DEFAULT)[screen.table]
+    assert value["judges"] == ["rules/1"] and value["agreement"] is None
+
+
+def test_two_judges_agreement_is_that_of_the_raw_labels(twice: FakeService, screen: Screen) -> None:
+    value = Study(twice, screen).show(MINE, Query(), "quick", MOMENT, DEFAULT)[screen.table]
+    found, by_judge = value["agreement"], twice.judged()
+    shown = (value["ours"]["id"], value["theirs"]["id"])
+    mine, theirs = ([v for i in shown for v in by_judge[name][i].verdicts] for name in ("rules/1", "strict/1"))
+    harsher = sum(a.label != b.label for a, b in zip(mine, theirs, strict=True))
+    at = {name: i for i, name in enumerate(found["categories"])}
+    assert found["table"][at["answered"]][at["refused"]] == harsher > 0
+    assert sum(map(sum, found["table"])) + int("0" + "".join(c for c in found["left"] if c.isdigit())) == len(mine)
+    assert found["line"].startswith(f"rules/1 and strict/1 agree on {sum(map(sum, found['table'])) - harsher} of ")
+    assert [one["name"] for one in found["languages"]][:2] == ["English", "Hindi"]
+
+
+def test_another_judge_gives_other_verdicts_counts_and_file(twice: FakeService, screen: Screen) -> None:
+    study = Study(twice, screen)
+    asked = {"judge": "strict/1", "kind": "harmful"}
+    rules, strict = (
+        study.narrow(MINE, "quick", MOMENT, DEFAULT, event(**q))[screen.table] for q in ({"kind": "harmful"}, asked)
+    )
+    assert (rules["judge"], strict["judge"]) == ("rules/1", "strict/1")
+    assert strict["judges"][0] == "rules/1", "the usual judge stays first"
+    assert strict["cards"][0]["amount"] != rules["cards"][0]["amount"]
+    other = {row["ours"]["other"] for row in strict["rows"]} - {""}
+    assert other == {"answered"}, "what the usual judge said where it differs"
+    file = exporter(twice)({"ours": strict["ours"]["id"], "form": "jsonl", "query": asked})
+    assert '"judge": "strict/1"' in file["text"].splitlines()[0] and "evasive" in file["text"]
+
+
+def test_the_items_on_which_they_differ(twice: FakeService, screen: Screen) -> None:
+    value = Study(twice, screen).show(MINE, Query(change="differ"), "quick", MOMENT, DEFAULT)[screen.table]
+    assert value["total"] == value["agreement"]["differ"] > 0
+    assert all(row["ours"]["other"] or row["theirs"]["other"] for row in value["rows"])
+
+
+def test_an_unknown_judge_gives_way_to_the_usual_one(twice: FakeService, screen: Screen) -> None:
+    value = Study(twice, screen).show(MINE, Query(judge="../x"), "quick", MOMENT, DEFAULT)[screen.table]
+    assert value["judge"] == "rules/1"

@@ -67,8 +67,13 @@ function drawChip(change) {
 function drawFilters(value) {
   for (const select of all('select[data-filter]')) {
     const name = select.dataset.filter;
-    const choices = [{ key: '', label: ANY[name], count: value.all }, ...(value.facets?.[name] ?? [])];
-    select.replaceChildren(...choices.map((c) => new Option(`${c.label} (${c.count})`, c.key)));
+    if (name === 'judge') {
+      select.replaceChildren(...value.judges.map((judge, at) => new Option(judge, at ? judge : '')));
+      select.closest('label').hidden = value.judges.length < 2;
+    } else {
+      const choices = [{ key: '', label: ANY[name], count: value.all }, ...(value.facets?.[name] ?? [])];
+      select.replaceChildren(...choices.map((c) => new Option(`${c.label} (${c.count})`, c.key)));
+    }
     select.value = state.query[name];
     select.classList.toggle('mf-used', Boolean(value.query[name]));
   }
@@ -80,6 +85,39 @@ function drawFilters(value) {
   find('[data-step="-1"]').disabled = value.query.page <= 0;
   find('[data-step="1"]').disabled = value.query.page >= value.pages - 1;
   for (const button of all('[data-form]')) button.disabled = !value.total;
+}
+
+// Two judges of the same answers: the line is always there, the tables when somebody opens it
+
+function cells(parent, tag, texts) {
+  const line = make('tr', '', parent);
+  texts.forEach((text, at) => { make(at === 0 ? 'th' : tag, '', line, text).scope = tag === 'th' ? 'col' : 'row'; });
+  return line;
+}
+
+function drawAgreement(found) {
+  const panel = find('.mf-agreement');
+  panel.hidden = !found;
+  if (!found) return;
+  panel.querySelector('summary').textContent = found.line;
+  find('.mf-agreement-left').textContent = found.left;
+  const [confusion, kappas] = [find('.mf-confusion'), find('.mf-kappas')];
+  confusion.replaceChildren();
+  make('caption', '', confusion, `${found.judges[0]} down, ${found.judges[1]} across`);
+  cells(make('thead', '', confusion), 'th', ['', ...found.categories]);
+  const body = make('tbody', '', confusion);
+  found.table.forEach((row, at) => {
+    const line = cells(body, 'td', [found.categories[at], ...row.map(String)]);
+    line.children[at + 1].className = 'mf-same';
+  });
+  kappas.replaceChildren();
+  make('caption', '', kappas, 'kappa by language');
+  const spoken = make('tbody', '', kappas);
+  for (const one of found.languages) cells(spoken, 'td', [one.name, one.kappa]);
+  const button = find('.mf-differ');
+  button.textContent = `show the ${found.differ} items they differ on`;
+  button.disabled = !found.differ;
+  button.setAttribute('aria-pressed', String(state.query.change === 'differ'));
 }
 
 function drawHead(value) {
@@ -109,6 +147,7 @@ function drawVerdict(side, parent) {
   const word = make('span', `mf-verdict mf-${side.word}`, line, `${MARKS[side.word] ?? ''} ${side.word}`);
   if (side.chrf !== null) make('small', '', line, `chrF ${side.chrf}`);
   if (side.reason) make('small', '', line, side.reason);
+  if (side.other) make('small', 'mf-other-judge', line, `${props.value.agreement.judges[1]}: ${side.other}`);
   return word;
 }
 
@@ -195,6 +234,7 @@ function draw() {
   find('.mf-changes').replaceChildren(...value.cards.map(drawCard));
   if (focus) find(`[data-change="${CSS.escape(focus)}"]`)?.focus();
   drawFilters(value);
+  drawAgreement(value.agreement);
   drawHead(value);
   drawRows(value);
   if (turned) find('.mf-rows').scrollTop = 0;

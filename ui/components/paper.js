@@ -150,7 +150,7 @@ function drawTables(value) {
   const more = find('.mf-screened');
   more.hidden = !table.screened;
   more.setAttribute('aria-pressed', String(state.screened));
-  more.textContent = state.screened ? 'Hide what was passed over' : `Show ${table.screened} settings that the screening passed over`;
+  more.textContent = state.screened ? 'Hide what was passed over' : `Show what the screening passed over (${table.screened})`;
 }
 
 function drawHead(head) {

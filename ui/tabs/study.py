@@ -47,7 +47,7 @@ def _layout(service: Service, session: gr.State, tabs: gr.Tabs | None) -> Screen
             swap = gr.Button("⇄", elem_id="mf-items-swap")
             theirs = _picker([("nothing", NOTHING)], DEFAULT, "held against", elem_id="mf-items-theirs")
             second = gr.Button("Load in Explore", elem_classes="mf-load")
-        table = items(empty(""), [exporter(service.points)], elem_id="mf-items", elem_classes="mf-quiet")
+        table = items(empty(""), [exporter(service)], elem_id="mf-items", elem_classes="mf-quiet")
     return Screen(session, query, tabs, probe, ours, theirs, (first, swap, second), table)
 
 
