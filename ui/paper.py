@@ -1,9 +1,12 @@
 """The paper's comparison -> what the Paper view of Study draws: plain JSON, both the paper's figures and ours."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from eval.metrics import Paired
+from eval.paper import exchange
 from eval.paper.schema import Claim, Payment, Row, Table, Tables
 from eval.types import Estimate
 from merging.registry import Method
@@ -20,6 +23,21 @@ SAYS = ("agrees", "disagrees", "cannot tell", "not measured")
 TITLES = {"mix": "data mix", "slerp_gradient": "SLERP by layer"}
 KIN = {"slerp_gradient": ("hexagon", "slerp")}
 """Families of rows that are no method of their own: their shape, and whose colour they share."""
+
+
+def stored(path: Path) -> Tables:
+    """The comparison in a file, read again only when the file has changed.
+
+    Raises:
+        PaperError: It is missing, or does not follow the schema; the text says what to do.
+    """
+    state = path.stat() if path.is_file() else None
+    return _read(path, state and (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, state: tuple[int, int] | None) -> Tables:
+    return exchange.read(path)
 
 
 def view(tables: Tables, methods: Sequence[Method]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""Two judges of the same answers: who judged what, how far they agree, and what they differ on."""
+"""What a verdict is worth: how far two judges of the same answers agree, and how well the rules label held-out rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from eval.agreement import Agreement, Rated, agreement, rate
+from eval.judges import quality
 from eval.metrics import probe_of
 from eval.types import Measurement
 from ui.measures import LANGUAGES, figure, interval, languages
@@ -98,3 +100,22 @@ def told(first: str, with_other: Second) -> dict[str, Any]:
 
 def _kappa(found: Any) -> str:
     return "–" if found.value is None else f"{figure(found.value)} {interval(found.low, found.high)}"
+
+
+def held_out(judge: str) -> list[dict[str, str]]:
+    """The judge's macro-F1 on rows held out from its writing, by language; empty where nobody measured it."""
+    path = quality.QUALITY
+    found = _quality(path, path.stat().st_mtime_ns) if path.is_file() else {}
+    if found.get("judge") != judge:
+        return []
+    rows = []
+    for code in languages(found["languages"]):
+        one = found["languages"][code]["macro_f1"]
+        text = f"{figure(one['value'])} {interval(one['low'], one['high'])}"
+        rows.append({"name": LANGUAGES.get(code, code), "f1": text, "n": str(one["n"])})
+    return rows
+
+
+@lru_cache(maxsize=2)
+def _quality(path: Path, changed: int) -> dict[str, Any]:
+    return quality.read(path)

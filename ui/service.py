@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from eval import shipped
 from eval.errors import Cancelled, EvalError
 from eval.judges.rules import RuleJudge
-from eval.paper import exchange, published
+from eval.paper import published
 from eval.paper.schema import Tables
 from eval.store import Store
 from eval.types import Measurement
@@ -24,6 +24,7 @@ from merging.registry import Method
 from ui.board import Board
 from ui.findings import findings
 from ui.hints import Hints
+from ui.paper import stored
 from ui.preview import Guess
 from ui.replies import side_by_side
 from ui.settings import Settings
@@ -297,7 +298,7 @@ class DeviceService:
         Raises:
             EvalError: It has not been made, or its file cannot be read; the text says what to do.
         """
-        return exchange.read(published.FOLDER / "tables.json")
+        return stored(published.FOLDER / "tables.json")
 
     # Chat
 

@@ -12,7 +12,7 @@ from ui.measures import BY_KEY, LANGUAGES, languages, short, signed, signed_shor
 from ui.pairs import Pair, called
 from ui.queries import PAGE, Query, facets, matching, page
 from ui.reading import Keyed
-from ui.second_judge import Second, told
+from ui.second_judge import Second, held_out, told
 
 COMPARED = tuple(dict.fromkeys(change.measure for change in CHANGES))
 KINDS = {"harmful": "harmful", "lookalike": "look-alike", "instruction": "instruction", "choice": "choice"}
@@ -50,6 +50,7 @@ def table(pair: Pair, query: Query, judges: Sequence[str] = (), other: Second | 
         "probe": ours.identity.probe,
         "judge": ours.identity.judge,
         "judges": list(judges) or [ours.identity.judge],
+        "quality": held_out(ours.identity.judge),
         "agreement": told(ours.identity.judge, other) if other else None,
         "cards": cards(ours, theirs, counts(rest), query.language) if theirs else [],
         "changed": sum(bool(row.change) for row in rest),

@@ -53,3 +53,17 @@ def test_the_first_measurement_of_this_machine_replaces_the_others(store: Store)
     assert len(board.points("quick")) == 3
     store.put(made("zoo:base", "float16"))
     assert [one.measurement.identity.decoding for one in board.points("quick")] == ["float16"]
+
+
+def test_other_judges_of_the_very_same_responses_are_found(store: Store) -> None:
+    board = Board(store, MODELS, "rules/1")
+    assert set(board.judged("quick")) == {"rules/1"}
+    for name, decoding in (("zoo:safety", "float32"), ("zoo:general", "bfloat16")):
+        one = made(name, decoding)
+        store.put(replace(one, identity=replace(one.identity, judge="guard/1")))
+    found = board.judged("quick")
+    assert list(found) == ["rules/1", "guard/1"]
+    assert set(found["rules/1"]) == {point.id for point in board.points("quick")}
+    # the bfloat16 responses are not those of the chart, whoever judged them
+    assert set(found["guard/1"]) == {Recipe.single("zoo:safety").digest()}
+    assert found["guard/1"][Recipe.single("zoo:safety").digest()].identity.judge == "guard/1"

@@ -1,18 +1,20 @@
 """The Paper view of Study: both figures on the same axes, verdicts, tables, who pays, and what a click loads."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from eval.errors import PaperError
 from eval.paper import exchange
 from eval.paper.schema import Tables
 from merging import registry
 from tests.ui.fakes import EXAMPLE, FakeService
 from ui.against_paper import AgainstPaper, PaperScreen
 from ui.components.paper import limits, paying
-from ui.paper import SAYS, held, payers, view
+from ui.paper import SAYS, held, payers, stored, view
 from ui.session import Session
 from ui.tabs.study import _paper
 
@@ -121,6 +123,17 @@ def test_who_pays_by_language_and_in_words(tables: Tables) -> None:
 def test_words_are_escaped() -> None:
     assert "<script" not in paying([("<script>", {}, "<script>")]) + limits(["<script>"])
     assert limits([]) == ""
+
+
+def test_the_file_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "tables.json"
+    with pytest.raises(PaperError, match="python -m eval paper"):
+        stored(path)
+    path.write_bytes(EXAMPLE.read_bytes())
+    first = stored(path)
+    assert stored(path) is first
+    path.write_text(EXAMPLE.read_text(encoding="utf-8").replace("a made-up family", "another family"), encoding="utf-8")
+    assert stored(path).family == "another family"
 
 
 # What a click does

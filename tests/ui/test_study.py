@@ -1,17 +1,20 @@
 """The Items view of Study: which recipes are compared, what the table is given, what a click does. No browser."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from eval.judges.quality import QUALITY
 from eval.metrics import compare
 from tests.ui.fakes import FakeService, measurement
 from ui.exports import NOTICE
 from ui.items import counts
 from ui.pairs import DEFAULT, MOMENT, NOTHING, Pair, resolve
 from ui.queries import PAGE, Query
+from ui.second_judge import held_out
 from ui.session import Session
 from ui.status import Point
 from ui.study import Screen, Study, exporter
@@ -241,3 +244,14 @@ def test_the_items_on_which_they_differ(twice: FakeService, screen: Screen) -> N
 def test_an_unknown_judge_gives_way_to_the_usual_one(twice: FakeService, screen: Screen) -> None:
     value = Study(twice, screen).show(MINE, Query(judge="../x"), "quick", MOMENT, DEFAULT)[screen.table]
     assert value["judge"] == "rules/1"
+
+
+def test_how_well_the_rules_label_held_out_rows(twice: FakeService, screen: Screen) -> None:
+    kept = json.loads(QUALITY.read_text(encoding="utf-8"))
+    found = held_out(kept["judge"])
+    assert [one["name"] for one in found] == ["English", "Hindi", "French", "Spanish", "Arabic", "Russian"]
+    hindi = kept["languages"]["hi"]["macro_f1"]
+    assert found[1]["f1"].startswith(f"{hindi['value']:.2f} [") and found[1]["n"] == str(hindi["n"])
+    assert held_out("somebody/1") == []
+    value = Study(twice, screen).show(MINE, Query(), "quick", MOMENT, DEFAULT)[screen.table]
+    assert value["quality"] == held_out(value["judge"])

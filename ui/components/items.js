@@ -87,7 +87,7 @@ function drawFilters(value) {
   for (const button of all('[data-form]')) button.disabled = !value.total;
 }
 
-// Two judges of the same answers: the line is always there, the tables when somebody opens it
+// What the verdicts are worth: the line is always there, the tables when somebody opens it
 
 function cells(parent, tag, texts) {
   const line = make('tr', '', parent);
@@ -95,28 +95,31 @@ function cells(parent, tag, texts) {
   return line;
 }
 
-function drawAgreement(found) {
-  const panel = find('.mf-agreement');
-  panel.hidden = !found;
-  if (!found) return;
-  panel.querySelector('summary').textContent = found.line;
-  find('.mf-agreement-left').textContent = found.left;
-  const [confusion, kappas] = [find('.mf-confusion'), find('.mf-kappas')];
-  confusion.replaceChildren();
-  make('caption', '', confusion, `${found.judges[0]} down, ${found.judges[1]} across`);
-  cells(make('thead', '', confusion), 'th', ['', ...found.categories]);
-  const body = make('tbody', '', confusion);
-  found.table.forEach((row, at) => {
-    const line = cells(body, 'td', [found.categories[at], ...row.map(String)]);
-    line.children[at + 1].className = 'mf-same';
-  });
-  kappas.replaceChildren();
-  make('caption', '', kappas, 'kappa by language');
-  const spoken = make('tbody', '', kappas);
-  for (const one of found.languages) cells(spoken, 'td', [one.name, one.kappa]);
+function captioned(selector, caption, heads, rows) {
+  const table = find(selector);
+  table.replaceChildren();
+  table.hidden = !rows.length;
+  make('caption', '', table, caption);
+  if (heads) cells(make('thead', '', table), 'th', heads);
+  const body = make('tbody', '', table);
+  return rows.map((row) => cells(body, 'td', row));
+}
+
+function drawJudges(value) {
+  const found = value.agreement;
+  const [first, other] = found?.judges ?? [value.judge, ''];
+  panel.hidden = !found && !value.quality.length;
+  panel.querySelector('summary').textContent = found?.line ?? `How well ${first} labels answers that were labelled by hand`;
+  find('.mf-agreement-left').textContent = found?.left ?? '';
+  const table = (found?.table ?? []).map((row, at) => [found.categories[at], ...row.map(String)]);
+  const lines = captioned('.mf-confusion', `${first} down, ${other} across`, ['', ...(found?.categories ?? [])], table);
+  lines.forEach((line, at) => { line.children[at + 1].className = 'mf-same'; });
+  captioned('.mf-kappas', 'kappa by language', null, (found?.languages ?? []).map((one) => [one.name, one.kappa]));
+  captioned('.mf-quality', `${first} on rows labelled by hand, held out`, ['', 'macro-F1', 'rows'], value.quality.map((one) => [one.name, one.f1, one.n]));
   const button = find('.mf-differ');
-  button.textContent = `show the ${found.differ} items they differ on`;
-  button.disabled = !found.differ;
+  button.hidden = !found;
+  button.textContent = `show the ${found?.differ} items they differ on`;
+  button.disabled = !found?.differ;
   button.setAttribute('aria-pressed', String(state.query.change === 'differ'));
 }
 
@@ -211,7 +214,7 @@ function drawRow(row, value) {
 }
 
 function drawRows(value) {
-  const body = find('tbody');
+  const body = find('.mf-rows tbody');
   const focus = document.activeElement?.dataset?.reveal;
   body.replaceChildren(...value.rows.map((row) => drawRow(row, value)));
   if (focus) body.querySelector(`[data-reveal="${CSS.escape(focus)}"]`)?.focus();
@@ -234,7 +237,7 @@ function draw() {
   find('.mf-changes').replaceChildren(...value.cards.map(drawCard));
   if (focus) find(`[data-change="${CSS.escape(focus)}"]`)?.focus();
   drawFilters(value);
-  drawAgreement(value.agreement);
+  drawJudges(value);
   drawHead(value);
   drawRows(value);
   if (turned) find('.mf-rows').scrollTop = 0;

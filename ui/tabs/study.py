@@ -26,15 +26,15 @@ def build(service: Service, session: gr.State) -> None:
     with gr.Tabs(elem_id="mf-study"):
         with gr.Tab("Items", id="items"):
             screen = _layout(service, session, tabs)
-        with gr.Tab("Paper", id="paper"):
+        with gr.Tab("Paper", id="paper") as second:
             compared = _paper(session, tabs)
     study, against = Study(service, screen), AgainstPaper(service, compared)
     _wire(screen, study)
+    second.select(against.arrive, None, compared.shown, **QUIET)
     compared.paper.pick(against.pick, session, compared.loading, **QUIET)
     if isinstance(tab, gr.Tab):
         here = [screen.session, screen.query, screen.probe, screen.ours, screen.theirs]
         tab.select(study.arrive, here, screen.everything, **QUIET)
-        tab.select(against.arrive, None, compared.shown, **QUIET)
 
 
 def _layout(service: Service, session: gr.State, tabs: gr.Tabs | None) -> Screen:
