@@ -278,6 +278,11 @@ section.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (button) press(button);
 });
+const panel = find('.mf-agreement');
+panel.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && panel.open) { panel.open = false; panel.querySelector('summary').focus(); }
+});
+document.addEventListener('click', (event) => { if (panel.open && !panel.contains(event.target)) panel.open = false; });
 section.addEventListener('change', (event) => {
   const name = event.target.dataset?.filter;
   if (name) ask({ [name]: event.target.value });
