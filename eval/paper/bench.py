@@ -40,7 +40,7 @@ class PaperBench(Bench):
             EvalError: No such device, dtype or probe, or no thread.
         """
         super().__init__(device, threads, store, dtype)
-        self._probe = probes.load(plan.probe)
+        self._name, self._probe = plan.probe, probes.load(plan.probe)
         self._validation = probes.load(plan.screening)
         self._scores: dict[str, tuple[float, float]] = {}
 
@@ -81,7 +81,7 @@ class PaperBench(Bench):
                 last = time.monotonic()
                 tell(f"{done} of {total} items, {text}")
 
-        return self.measure(recipe, self._probe.id, progress)
+        return self.measure(recipe, self._name, progress)
 
     @cached_property
     def _asked(self) -> instant.Declared:
