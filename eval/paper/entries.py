@@ -9,6 +9,7 @@ from eval.paper.schema import Kind, Stage
 from merging import Recipe
 
 BASE = "base"
+TOGETHER = "mix-15-multi"
 NAMES = {
     "linear": "Linear",
     "slerp": "SLERP",
@@ -174,14 +175,25 @@ def _languages(plan: Plan) -> Iterator[Entry]:
     if section is None:
         return
     stage: Any = section.stage
-    together = f"{stage}/mix-15-multi"
-    yield Entry(
-        together, ("b",), stage, "mix", "mix", "15 %, all languages together", Recipe.single(section.together),
-        {}, (f"{stage}/mix-15",), paper="mix_15_multilingual",
-    )  # fmt: skip
+    together = together_of(plan)
+    if together == f"{stage}/{TOGETHER}":
+        yield Entry(
+            together, ("b",), stage, "mix", "mix", "15 %, all languages together", Recipe.single(section.together),
+            {}, (f"{stage}/mix-15",),
+        )  # fmt: skip
+    else:  # a mix that is a row already
+        yield from (replace(one, tables=("b",)) for one in _mixes(plan) if one.id == together)
     for name in section.merges:
         for density in section.densities:
             yield _language_merge(section, plan.base, name, density, together)
+
+
+def together_of(plan: Plan) -> str:
+    """Id of the row that monolingual models are held against: a mix of the stage, where it is that very model."""
+    if plan.languages is None:
+        return ""
+    stage, name = plan.languages.stage, plan.languages.together
+    return f"{stage}/" + next((role for role, model in plan.mixes[stage].items() if model == name), TOGETHER)
 
 
 def _language_merge(section: Languages, base: str, name: str, density: float, together: str) -> Entry:
@@ -196,7 +208,8 @@ def _language_merge(section: Languages, base: str, name: str, density: float, to
     return Entry(
         f"{group}/density={density:.2f}", ("b",), stage, "language_merge", f"{method}_{name}",
         f"{NAMES[method]} of {words}, density {density:g}", recipe,
-        {"density": float(density), "languages": " ".join(spoken)}, (together, f"{stage}/mix-15"), group,
+        {"density": float(density), "languages": " ".join(spoken)},
+        tuple(dict.fromkeys((together, f"{stage}/mix-15"))), group,
     )  # fmt: skip
 
 

@@ -12,11 +12,11 @@ def payments(pairs: Iterable[tuple[str, str]], counting: Counting, same: Mapping
     """Every language's change for each (merge, mix), where both are measured."""
     found = []
     for row, mix in pairs:
-        ours = same.get(row, row)
-        if ours not in counting or mix not in counting:
+        ours, theirs = same.get(row, row), same.get(mix, mix)
+        if ours not in counting or theirs not in counting:
             continue
         for language in counting.probe.languages:
-            change = {measure: counting.paired(ours, mix, measure, language) for measure in PAID}
+            change = {measure: counting.paired(ours, theirs, measure, language) for measure in PAID}
             pays = any(one.word == "worse" for one in change.values())
             found.append(Payment(row, mix, language, **change, pays=pays))
     return tuple(found)

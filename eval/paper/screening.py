@@ -16,9 +16,11 @@ import numpy as np
 
 from eval.errors import PaperError
 from eval.frontier import pareto_mask
-from eval.paper.entries import Entry
+from eval.paper.entries import Entry, together_of
 from eval.paper.plan import STAGES, Plan
 
+MULTILINGUAL = "mix_15_multilingual"
+"""What paper_results.csv calls the mix that monolingual models are held against."""
 SAME_AS_LINEAR = "SLERP equals linear here"
 """What `merging.methods.slerp` notes where no tensor left the straight line."""
 RULE = (
@@ -99,7 +101,7 @@ def choose(plan: Plan, entries: Sequence[Entry], screened: Mapping[str, Screened
     for members in groups.values():
         own = [one for one in members if one not in same and is_merge(known[one])]
         ranks |= _ranks(own, screened, scales[known[members[0]].stage]) if own else {}
-    stands_for = _stand_ins(entries, groups, screened, same, scales, waiting)
+    stands_for = _stand_ins(plan, entries, groups, screened, same, scales, waiting)
     chosen = _chosen(plan, entries, ranks, same, stands_for)
     return Choice(same, ranks, stands_for, chosen)
 
@@ -152,6 +154,7 @@ def _ranks(ids: Sequence[str], screened: Mapping[str, Screened], scale: Scale) -
 
 
 def _stand_ins(
+    plan: Plan,
     entries: Sequence[Entry],
     groups: Mapping[str, Sequence[str]],
     screened: Mapping[str, Screened],
@@ -166,6 +169,8 @@ def _stand_ins(
     """
     known = {entry.id: entry for entry in entries}
     found = {(entry.stage, entry.paper): entry.id for entry in entries if entry.paper}
+    if plan.languages:
+        found[plan.languages.stage, MULTILINGUAL] = together_of(plan)
     pools: dict[tuple[str, str], list[str]] = {}
     for group, members in groups.items():
         stage, method = group.split("/", 1)

@@ -6,7 +6,7 @@ from statistics import median
 
 from eval.paper import published
 from eval.paper.counting import Counting
-from eval.paper.entries import BASE, Entry, mixes_of
+from eval.paper.entries import BASE, Entry, mixes_of, together_of
 from eval.paper.kept import Kept
 from eval.paper.payers import payments
 from eval.paper.plan import Plan
@@ -30,7 +30,6 @@ TITLES: Mapping[str, tuple[str, str]] = {
     "d": ("Merge before or after preference tuning", "Is SFT, merge, DPO better than SFT, DPO, merge?"),
     "e": ("Fewer rows, other seeds", "Does the comparison hold with less data and from another seed?"),
 }
-BASELINES = {"b": "{stage}/mix-15-multi", "c": "{stage}/mix-15", "d": "DPO/mix-15"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _row(
     state = _state(entry, found)
     measured = state == "measured"
     stands_for = next((key for key, row in found.choice.stands_for.items() if row == entry.id and key in table), None)
-    against = [mix for mix in entry.against if mix in counting] if measured else []
+    mixes = {mix: found.choice.same.get(mix, mix) for mix in entry.against} if measured else {}
     return Row(
         id=entry.id,
         stage=entry.stage,
@@ -98,7 +97,7 @@ def _row(
         screening=_screening(entry, found),
         key=found.kept[entry.id].key if measured else None,
         measures=counting.measures(entry.id) if measured else {},
-        differences={mix: counting.gaps(entry.id, mix) for mix in against},
+        differences={mix: counting.gaps(entry.id, held) for mix, held in mixes.items() if held in counting},
         paper=table[stands_for] if stands_for else None,
         verdict=verdicts.of_row(stands_for, entry.kind, table) if stands_for else None,
     )
@@ -128,8 +127,13 @@ def _screening(entry: Entry, found: Found) -> Screening | None:
 def _table(name: str, found: Found, rows: Mapping[str, Row]) -> Table:
     title, question = TITLES[name]
     ids = tuple(entry.id for entry in found.entries if name in entry.tables)
-    stage = {"b": found.plan.languages, "c": found.plan.sweep}.get(name)
-    baseline = BASELINES.get(name, "").format(stage=stage.stage if stage else "") or None
+    sweep = found.plan.sweep
+    baselines = {
+        "b": together_of(found.plan),
+        "c": f"{sweep.stage}/mix-15" if sweep else "",
+        "d": "DPO/mix-15",
+    }
+    baseline = baselines.get(name) or None
     return Table(name, title, question, ids, baseline, _table_note(name, found, [rows[one] for one in ids]))
 
 

@@ -168,6 +168,18 @@ def test_languages_are_held_against_the_mix_of_all(tmp_path: Path) -> None:
     assert row.verdict is not None and row.verdict.rows == ("SFT/ties_all6/density=0.50", "SFT/mix-15-multi")
 
 
+def test_where_the_mix_of_all_languages_is_the_usual_mix_it_is_one_row(tmp_path: Path) -> None:
+    made = plan(tmp_path, languages={**LANGUAGES, "together": "m"})
+    Comparison(made, tmp_path, only=("b",), bench=MadeBench(made), tell=quiet).run()
+    tables = read(tmp_path / "tables.json")
+    (table,) = (one for one in tables.tables if one.id == "b")
+    assert table.baseline == "SFT/mix-15" and "SFT/mix-15" in table.rows and "SFT/mix-15-multi" not in tables.rows
+    row = tables.rows["SFT/ties_all6/density=0.50"]
+    assert list(row.differences) == ["SFT/mix-15"]
+    assert row.verdict is not None and row.verdict.rows == (row.id, "SFT/mix-15")
+    assert {one.against for one in tables.who_pays if one.row == row.id} == {"SFT/mix-15"}
+
+
 def test_a_dry_run_says_what_is_left_and_writes_nothing(tmp_path: Path, whole: tuple[Path, MadeBench]) -> None:
     comparison = compare(tmp_path, None)
     lines = outlook(comparison)
