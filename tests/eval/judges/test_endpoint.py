@@ -186,7 +186,7 @@ def test_the_key_is_in_no_error_no_output_and_no_log(
             assert KEY not in repr(caught.value) and caught.value.__cause__ is None
     shown = capsys.readouterr()
     everything = shown.out + shown.err + caplog.text + (out.read_text("utf-8") if out.exists() else "")
-    assert KEY not in everything and KEY[:10] not in everything
+    assert not [part for part in (KEY, KEY[:10], KEY[10:20], KEY[-8:]) if part in everything]
 
 
 def test_the_key_is_not_shown_by_the_judge_itself() -> None:
