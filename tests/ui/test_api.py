@@ -127,7 +127,12 @@ def test_methods(client: Client) -> None:
         pytest.param("/merge_and_probe", [""], "recipe_yaml is empty", id="empty recipe"),
         pytest.param("/merge_and_probe", ["pyproject.yaml"], "top level", id="a path is not a recipe"),
         pytest.param("/merge_and_probe", [SLERP.replace("zoo:safety", "org/x")], "cannot be found", id="unknown model"),
-        pytest.param("/merge_and_probe", [SLERP, "quickest"], "No probe 'quickest'. Known: full, full-validation, quick", id="unknown probe"),
+        pytest.param(
+            "/merge_and_probe",
+            [SLERP, "quickest"],
+            "No probe 'quickest'. Known: full, full-validation, quick",
+            id="unknown probe",
+        ),
         pytest.param("/frontier", ["../probes/quick.jsonl"], "No probe", id="a path is not a probe"),
         pytest.param("/chat_pair", [SLERP, "zoo:base", " "], "message is empty", id="empty message"),
         pytest.param("/chat_pair", [SLERP, "zoo:base", "x" * 4001], "at most 4000", id="long message"),
