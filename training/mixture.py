@@ -93,7 +93,8 @@ def _written(kind: str, name: str, data: Path) -> list[Row]:
 def hashes(plan: Plan, data: Path = DATA) -> dict[str, str]:
     """What identifies every source a plan draws from: sha256 of a file, or the data set with its revision."""
     found: dict[str, str] = {}
-    for kind in sorted([*plan.mixture, *([REPLAY] if plan.replay else [])]):
+    kinds: list[str] = [*plan.mixture, *([REPLAY] if plan.replay else [])]
+    for kind in sorted(kinds):
         for source in sources(plan.data[kind]):
             if isinstance(source, Mapping):
                 found[str(source["hub"])] = f"revision {source.get('revision', 'main')}"
