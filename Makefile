@@ -8,9 +8,10 @@ run: $(VENV)/.app
 
 # The suite, then the page in real browsers, each on two processes. The embedded family is prepared first, so that a
 # download shows its own progress.
+# A browser test that fails beside others is tried once more alone: what fails twice fails.
 test: $(VENV)/.dev zoo
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not browser" -n 2 --dist loadfile; quick=$$?; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m browser -n 2 --dist loadgroup && exit $$quick
+	{ OMP_NUM_THREADS=1 $(PY) -m pytest -m browser -n 2 --dist loadgroup || OMP_NUM_THREADS=1 $(PY) -m pytest -m browser --lf --lfnf=none; } && exit $$quick
 
 test-fast: $(VENV)/.dev
 	$(PY) -m pytest -m "not zoo and not browser and not slow"
