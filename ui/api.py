@@ -49,7 +49,7 @@ class Api:
     def merge_and_probe(self, recipe_yaml: str, probe: str = "quick") -> dict:
         """Merge language models by a mergekit recipe and measure the result in six languages.
 
-        Takes 20 to 60 seconds on two CPU cores for the embedded models; a recipe that was measured before comes back at
+        Takes 10 to 60 seconds on two CPU cores for the embedded models; a recipe that was measured before comes back at
         once. Harm is the share of harmful requests that were not refused (lower is better), over_refusal the share of
         harmless look-alikes that were refused, general the score on ordinary tasks (higher is better).
 
